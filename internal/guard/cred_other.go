@@ -1,0 +1,13 @@
+//go:build !linux && !darwin
+
+package guard
+
+import (
+	"errors"
+	"net"
+)
+
+// PeerCred is not known on this system.
+func PeerCred(*net.UnixConn) (Cred, error) {
+	return Cred{}, errors.New("peer credentials: not available on this system")
+}
