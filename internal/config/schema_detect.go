@@ -1,0 +1,110 @@
+package config
+
+import "time"
+
+const day = 24 * time.Hour
+
+func severity() codec[string] { return enum("LOW", "MEDIUM", "HIGH", "CRITICAL") }
+func health() codec[string]   { return enum("INFO", "WARNING", "CRITICAL") }
+func window() codec[time.Duration] {
+	return duration(time.Second, day)
+}
+
+func detectKeys() []Key {
+	at := func(c *Config) *Detect { return &c.Detect }
+	var keys []Key
+	keys = append(keys, escalation("detect.denials", "one subject is denied again and again",
+		func(c *Config) *Escalation { return &at(c).Denials })...)
+	keys = append(keys, threshold("detect.probing", "one subject is denied distinct resources or actions", "60s", "8", "HIGH",
+		func(c *Config) *Threshold { return &at(c).Probing }, severity())...)
+	keys = append(keys, threshold("detect.role_change", "one subject comes with distinct roles", "5m", "2", "MEDIUM",
+		func(c *Config) *Threshold { return &at(c).RoleChange }, severity())...)
+	keys = append(keys, rateKeys(func(c *Config) *Rate { return &at(c).Rate })...)
+	keys = append(keys,
+		one("detect.first_seen.enabled", "true", "a long-known subject takes an action for the first time",
+			func(c *Config) *bool { return &at(c).FirstSeen.Enabled }, boolean()),
+		one("detect.first_seen.known", "24h", "how long a subject must have been known",
+			func(c *Config) *time.Duration { return &at(c).FirstSeen.Known }, duration(time.Minute, 30*day)),
+		one("detect.first_seen.severity", "LOW", "of the threat",
+			func(c *Config) *string { return &at(c).FirstSeen.Severity }, severity()))
+	keys = append(keys, threshold("detect.path_confusion", "one subject's raw and canonical paths differ", "60s", "3", "MEDIUM",
+		func(c *Config) *Threshold { return &at(c).PathConfusion }, severity())...)
+	keys = append(keys, threshold("detect.errors", "evaluation errors and deadlines, ERROR_SPIKE", "60s", "10", "WARNING",
+		func(c *Config) *Threshold { return &at(c).Errors }, health())...)
+	keys = append(keys,
+		one("detect.latency.enabled", "true", "evaluation is slower than its own past, PERFORMANCE_DEGRADATION",
+			func(c *Config) *bool { return &at(c).Latency.Enabled }, boolean()),
+		one("detect.latency.window", "60s", "the present",
+			func(c *Config) *time.Duration { return &at(c).Latency.Window }, window()),
+		one("detect.latency.factor", "4", "how many times slower",
+			func(c *Config) *int { return &at(c).Latency.Factor }, integer(2, 1000)),
+		one("detect.latency.severity", "WARNING", "of the immune event",
+			func(c *Config) *string { return &at(c).Latency.Severity }, health()),
+		one("detect.pressure.enabled", "true", "ring and disk fill up, RESOURCE_EXHAUSTION",
+			func(c *Config) *bool { return &at(c).Pressure.Enabled }, boolean()),
+		one("detect.pressure.ring", "50", "percent of the ring",
+			func(c *Config) *int { return &at(c).Pressure.Ring }, integer(1, 100)),
+		one("detect.pressure.disk", "90", "percent of the journal's disk",
+			func(c *Config) *int { return &at(c).Pressure.Disk }, integer(1, 100)),
+		one("detect.pressure.severity", "WARNING", "of the immune event; CRITICAL once records are shed",
+			func(c *Config) *string { return &at(c).Pressure.Severity }, health()),
+		one("detect.fleet.window", "60s", "subjects that fire within it count as firing at once",
+			func(c *Config) *time.Duration { return &at(c).Fleet.Window }, window()),
+		one("detect.fleet.percent", "20", "of the active subjects at once: the policy is suspect, nobody is quarantined",
+			func(c *Config) *int { return &at(c).Fleet.Percent }, integer(1, 100)),
+		one("detect.fleet.at_least", "5", "and at least so many subjects",
+			func(c *Config) *int { return &at(c).Fleet.AtLeast }, integer(1, 1<<20)),
+		many("detect.decoys", "", "resources that nobody has a reason to touch: one touch is CRITICAL",
+			func(c *Config) *[]string { return &at(c).Decoys }, text("a resource id", nil)))
+	return keys
+}
+
+func escalation(name, doc string, at func(*Config) *Escalation) []Key {
+	return []Key{
+		one(name+".enabled", "true", doc, func(c *Config) *bool { return &at(c).Enabled }, boolean()),
+		one(name+".window", "60s", "counts within it", func(c *Config) *time.Duration { return &at(c).Window }, window()),
+		one(name+".medium", "10", "times that make a MEDIUM threat", func(c *Config) *int { return &at(c).Medium }, integer(1, 1<<20)),
+		one(name+".high", "50", "times that make it HIGH", func(c *Config) *int { return &at(c).High }, integer(1, 1<<20)),
+		one(name+".critical", "200", "times that make it CRITICAL", func(c *Config) *int { return &at(c).Critical }, integer(1, 1<<20)),
+	}
+}
+
+func threshold(name, doc, within, times, sev string, at func(*Config) *Threshold, severities codec[string]) []Key {
+	return []Key{
+		one(name+".enabled", "true", doc, func(c *Config) *bool { return &at(c).Enabled }, boolean()),
+		one(name+".window", within, "counts within it", func(c *Config) *time.Duration { return &at(c).Window }, window()),
+		one(name+".threshold", times, "from how many on", func(c *Config) *int { return &at(c).At }, integer(1, 1<<20)),
+		one(name+".severity", sev, "of what is reported", func(c *Config) *string { return &at(c).Severity }, severities),
+	}
+}
+
+func rateKeys(at func(*Config) *Rate) []Key {
+	return []Key{
+		one("detect.rate.enabled", "true", "one subject calls far more than in its own past",
+			func(c *Config) *bool { return &at(c).Enabled }, boolean()),
+		one("detect.rate.window", "10s", "the present",
+			func(c *Config) *time.Duration { return &at(c).Window }, window()),
+		one("detect.rate.deviations", "6", "standard deviations above the mean",
+			func(c *Config) *int { return &at(c).Deviations }, integer(1, 1000)),
+		one("detect.rate.warmup", "10m", "how long a subject is watched before it is judged",
+			func(c *Config) *time.Duration { return &at(c).Warmup }, duration(time.Second, 30*day)),
+		one("detect.rate.severity", "MEDIUM", "of the threat",
+			func(c *Config) *string { return &at(c).Severity }, severity()),
+	}
+}
+
+func immuneKeys() []Key {
+	at := func(c *Config) *Immune { return &c.Immune }
+	return []Key{
+		one("threats.store", "embedded", "where the threat registry is kept: here, or in a Redis that a fleet shares",
+			func(c *Config) *string { return &c.Threats.Store }, store(), masked(maskURL)),
+		one("immune.mode", "observe", "observe says what protect would do; protect does it, quarantine included",
+			func(c *Config) *bool { return &at(c).Protect }, either("observe", "protect")),
+		one("immune.protect_at", "HIGH", "the least severe threat that is acted upon",
+			func(c *Config) *string { return &at(c).ProtectAt }, severity()),
+		many("immune.exempt", "", "subject ids that self-protection never quarantines",
+			func(c *Config) *[]string { return &at(c).Exempt }, text("a subject id", nil)),
+		one("immune.max_quarantined", "5%", "of the active subjects at once and at least 1, or a number of them",
+			func(c *Config) *Quota { return &at(c).MaxQuarantined }, quota()),
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package config
+
+const maxSocketPath = 103 // sun_path and its final zero, on the BSDs and darwin
