@@ -142,6 +142,9 @@ func (k *Key) split(text string) []string {
 	return parts
 }
 
+// Bool says whether the value is true or false.
+func (k *Key) Bool() bool { return k.tag == "!!bool" }
+
 // expected says what a value looks like, the empty one included.
 func (k *Key) expected() string {
 	switch {
