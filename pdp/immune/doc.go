@@ -1,0 +1,8 @@
+// Package immune is the system's memory of what is wrong with it and with those who call it: immune events with their
+// severities, the health that follows from them, the quarantine, and self-protection.
+//
+// Invariants: the quarantine is an immutable snapshot behind one pointer, read by every decision with one load and no
+// lock; whatever is quarantined is stored before it is in force and released before it is forgotten. Self-protection
+// acts only in protect mode and within the bounds that the operator set, and each act is an event that says its reason,
+// its end and how to undo it. What a threat is, and when a policy is bad, is decided by others.
+package immune

@@ -1,0 +1,233 @@
+package immune
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"thymus/pdp"
+)
+
+const quarantineBucket = "quarantine"
+
+// Subject is who is quarantined: a type and an id, as decisions name them.
+type Subject struct{ Type, ID string }
+
+// Entry is one quarantined subject. Times are Unix seconds.
+type Entry struct {
+	Type    string   `json:"type"`
+	AgentID string   `json:"agent_id"`
+	Reason  string   `json:"reason"`
+	Since   float64  `json:"since"`
+	Until   *float64 `json:"until,omitempty"` // nil: until it is released
+	By      string   `json:"by"`              // operator, or the detector that caused it
+	Strikes int      `json:"strikes"`         // how often self-protection has quarantined it
+}
+
+func (e *Entry) subject() Subject { return Subject{e.Type, e.AgentID} }
+
+func (e *Entry) over(now int64) bool { return e.Until != nil && *e.Until <= seconds(now) }
+
+// Quarantine knows whose every call is denied. Quarantined may be called by every decision at once; the other methods
+// take turns.
+type Quarantine struct {
+	store pdp.Store
+	now   func() time.Time
+	snap  atomic.Pointer[map[Subject]*Entry] // what is in force; never changed once it is here
+
+	mu      sync.Mutex
+	all     map[Subject]*Entry // in force, and those that ended whose strikes still count
+	timer   *time.Timer
+	closed  bool
+	changes func(Entry, bool) // called with each entry that comes into force (true) or ends
+}
+
+// OpenQuarantine reads what is in force. now is the clock; changed, which may be nil, hears of every entry that comes
+// into force or ends, one at a time.
+func OpenQuarantine(store pdp.Store, now func() time.Time, changed func(e Entry, inForce bool)) (*Quarantine, error) {
+	q := &Quarantine{store: store, now: now, all: map[Subject]*Entry{}, changes: changed}
+	err := store.View(func(tx pdp.Tx) error {
+		return tx.Each(quarantineBucket, "", func(key string, v []byte) error {
+			e := new(Entry)
+			if err := json.Unmarshal(v, e); err != nil {
+				return fmt.Errorf("quarantine %q: %w", key, err)
+			}
+			q.all[e.subject()] = e
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.timer = time.AfterFunc(time.Hour, q.expire)
+	q.publish()
+	return q, nil
+}
+
+// Close stops the clock that ends entries.
+func (q *Quarantine) Close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.timer.Stop()
+}
+
+// Quarantined implements the engine's question: one load, one map look-up, no allocation.
+func (q *Quarantine) Quarantined(subjectType, id string) (reason string, yes bool) {
+	m := *q.snap.Load()
+	if len(m) == 0 {
+		return "", false
+	}
+	e := m[Subject{subjectType, id}]
+	if e == nil {
+		return "", false
+	}
+	return e.Reason, true
+}
+
+// Count is how many subjects are quarantined.
+func (q *Quarantine) Count() int { return len(*q.snap.Load()) }
+
+// List is who is quarantined, by type and id.
+func (q *Quarantine) List() []Entry {
+	var out []Entry
+	for _, e := range *q.snap.Load() {
+		out = append(out, *e)
+	}
+	slices.SortFunc(out, func(a, b Entry) int {
+		return strings.Compare(a.Type+"\x00"+a.AgentID, b.Type+"\x00"+b.AgentID)
+	})
+	return out
+}
+
+// Put quarantines a subject for ttl, 0 until it is released, and stores that with what is said about it. An entry that
+// is in force is replaced, its beginning kept.
+func (q *Quarantine) Put(s Subject, reason, by string, ttl time.Duration, about ...pdp.Event) (Entry, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := q.now().UnixNano()
+	e := &Entry{Type: s.Type, AgentID: s.ID, Reason: reason, Since: seconds(now), By: by}
+	if old := q.all[s]; old != nil {
+		e.Strikes = old.Strikes
+		if !old.over(now) {
+			e.Since = old.Since
+		}
+	}
+	if by != operator {
+		e.Strikes++
+	}
+	if ttl > 0 {
+		until := seconds(now + int64(ttl))
+		e.Until = &until
+	}
+	if err := q.write(s, e, about); err != nil {
+		return Entry{}, err
+	}
+	q.all[s] = e
+	q.publish()
+	q.tell(*e, true)
+	return *e, nil
+}
+
+// operator is By for what a person asked for.
+const operator = "operator"
+
+// Release ends a subject's quarantine and forgets its strikes; false where it was not quarantined.
+func (q *Quarantine) Release(s Subject, about ...pdp.Event) (bool, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	e := q.all[s]
+	if e == nil || e.over(q.now().UnixNano()) {
+		return false, nil
+	}
+	if err := q.write(s, nil, about); err != nil {
+		return false, err
+	}
+	delete(q.all, s)
+	q.publish()
+	q.tell(*e, false)
+	return true, nil
+}
+
+// Strikes is how often self-protection has quarantined a subject that has not been released since.
+func (q *Quarantine) Strikes(s Subject) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if e := q.all[s]; e != nil {
+		return e.Strikes
+	}
+	return 0
+}
+
+func (q *Quarantine) write(s Subject, e *Entry, about []pdp.Event) error {
+	key := s.Type + "\x00" + s.ID
+	return q.store.Update(func(tx pdp.Tx) error {
+		for i := range about {
+			if err := tx.Owe(pdp.ClassImmune, &about[i]); err != nil {
+				return err
+			}
+		}
+		if e == nil {
+			return tx.Delete(quarantineBucket, key)
+		}
+		v, err := json.Marshal(e)
+		if err != nil {
+			return err
+		}
+		return tx.Put(quarantineBucket, key, v)
+	})
+}
+
+// strikesLast is how long an entry that ended still counts for the next one's length.
+const strikesLast = 24 * time.Hour
+
+// expire takes out what is over and forgets what ended long ago.
+func (q *Quarantine) expire() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return
+	}
+	now := q.now().UnixNano()
+	before := *q.snap.Load()
+	for s, e := range q.all {
+		switch {
+		case e.over(now - int64(strikesLast)):
+			if q.write(s, nil, nil) == nil { // else it is forgotten next time
+				delete(q.all, s)
+			}
+		case e.over(now) && before[s] != nil:
+			q.tell(*e, false)
+		}
+	}
+	q.publish()
+}
+
+// publish puts what is in force where decisions read it, and sets the clock for the next end.
+func (q *Quarantine) publish() {
+	now := q.now().UnixNano()
+	m, next := make(map[Subject]*Entry, len(q.all)), now+int64(time.Hour)
+	for s, e := range q.all {
+		if e.over(now) {
+			continue
+		}
+		m[s] = e
+		if e.Until != nil {
+			next = min(next, int64(*e.Until*1e9))
+		}
+	}
+	q.snap.Store(&m)
+	q.timer.Reset(max(time.Duration(next-now), time.Millisecond))
+}
+
+func (q *Quarantine) tell(e Entry, inForce bool) {
+	if q.changes != nil {
+		q.changes(e, inForce)
+	}
+}
