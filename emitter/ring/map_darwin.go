@@ -1,0 +1,48 @@
+package ring
+
+import (
+	"os"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// darwin has no tmpfs of its own.
+func isTmpfs(string) bool     { return false }
+func usableTmpfs(string) bool { return false }
+
+func allocate(f *os.File, n uint64) error {
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if more := int64(n) - st.Size(); more > 0 {
+		store := unix.Fstore_t{Flags: unix.F_ALLOCATEALL, Posmode: unix.F_PEOFPOSMODE, Length: more}
+		switch err := unix.FcntlFstore(f.Fd(), unix.F_PREALLOCATE, &store); err {
+		case nil:
+			return f.Truncate(int64(n))
+		case unix.ENOTSUP:
+			return writeZeros(f, n)
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
+func populate(mem []byte) error {
+	for i := 0; i < len(mem); i += os.Getpagesize() {
+		(*atomic.Uint64)(unsafe.Pointer(&mem[i])).Add(0)
+	}
+	return nil
+}
+
+// bootID is the identity of the system's start; zero where it cannot be told.
+func bootID() (id [16]byte) {
+	text, err := unix.Sysctl("kern.bootsessionuuid")
+	if err != nil {
+		return id
+	}
+	return parseUUID(text)
+}
