@@ -51,7 +51,9 @@ func (r *Ring) Force(pos, state uint64) {
 }
 
 // At is where the bytes of the record at a position lie in the image.
-func (r *Ring) At(pos uint64) int { return int(fileSize(r.capacity) - r.capacity + pos&r.mask + recordHead) }
+func (r *Ring) At(pos uint64) int {
+	return int(fileSize(r.capacity) - r.capacity + pos&r.mask + recordHead)
+}
 
 // Reborn is what a new process makes of an image. hook watches its recovery.
 func Reborn(image []byte, hook func(step int, pos uint64)) (r *Ring, rec *Recovery, problem string) {

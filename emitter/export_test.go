@@ -1,0 +1,24 @@
+package emitter
+
+import (
+	"time"
+
+	"thymus/pdp"
+)
+
+// RowsForTest is what the pump asks.
+func (r *Revisions) RowsForTest(seq uint32) *Rows { return r.rows(seq) }
+
+// IDForTest is the part of an event's id that its place makes.
+func IDForTest(instance string, epoch, pos uint64, n int) string {
+	return string(appendHex(nil, NewOrigin(instance, epoch).id(pos, n)))
+}
+
+// SetNowForTest sets the clock.
+func (r *Revisions) SetNowForTest(now func() time.Time) { r.now = now }
+
+// AppendRowsForTest is the encoder of a file of rows.
+func AppendRowsForTest(s *pdp.Snapshot, seq uint32) []byte { return appendRows(nil, s, seq) }
+
+// ParseRowsForTest is its decoder.
+func ParseRowsForTest(b []byte) (*Rows, error) { return parseRows(b) }
