@@ -1,0 +1,321 @@
+package journal
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// Report is what Verify found.
+type Report struct {
+	Segments    int
+	Batches     int64
+	Events      uint64
+	First, Next uint64 // numbers of the first event held and of the next one
+	Lost        uint64 // numbers that repairs left unused
+	Unproven    uint64 // events of adopted lines: their checksums were made after the fact
+	Signed      uint64 // events below this number are covered by a signature; 0 without any
+	Tail        int64  // bytes behind the last side record: in the making, or what the next start withdraws
+	Head        string // of the last side record, hexadecimal
+	Problems    []Problem
+}
+
+// OK says whether nothing is wrong.
+func (r *Report) OK() bool { return len(r.Problems) == 0 }
+
+// Verify reads the whole journal up to its last side record and checks every checksum, number, offset and digest, and
+// with pub the signed checkpoints. The checkpoints in expect, kept elsewhere, must lie in the chain. It may run beside
+// the writer. progress, if not nil, is told the bytes done and the bytes there are. The error is a failure to read;
+// what is wrong with the journal is in the report.
+func Verify(dir string, pub ed25519.PublicKey, progress func(done, total int64), expect ...Checkpoint) (*Report, error) {
+	l, err := list(dir)
+	if err != nil {
+		return nil, err
+	}
+	l.trim()
+	if len(l.segments) == 0 {
+		return nil, &ForeignError{dir, "holds no journal"}
+	}
+	v := &verifier{dir: dir, pub: pub, progress: progress, rep: &Report{First: l.segments[0]}, expect: expect}
+	for _, first := range l.segments {
+		for _, ext := range []string{extLines, extSide} {
+			if st, err := os.Stat(fileName(dir, first, ext)); err == nil {
+				v.total += st.Size()
+			}
+		}
+	}
+	for len(l.segments) > 0 {
+		first := l.segments[0]
+		sig, signed := v.signature(first) // before its records are read: the writer may go on
+		if l.segments = l.segments[1:]; len(l.segments) == 0 {
+			// The writer may have ended the segment since, and what was signed may say so.
+			if again, err := list(dir); err == nil {
+				i, _ := slices.BinarySearch(again.segments, first+1)
+				l.segments = again.segments[i:]
+			}
+		}
+		if err := v.segment(first, &segmentCheck{verifier: v, sig: sig, signed: signed}, len(l.segments) == 0); err != nil {
+			return nil, err
+		}
+	}
+	v.finish()
+	return v.rep, nil
+}
+
+type verifier struct {
+	dir      string
+	pub      ed25519.PublicKey
+	progress func(done, total int64)
+	rep      *Report
+	expect   []Checkpoint
+
+	done, total int64
+	prev        Side // last good record
+	known       bool // prev is set
+	final       uint64
+	buf         []byte
+}
+
+func (v *verifier) problem(path string, line, to int, format string, args ...any) {
+	v.rep.Problems = append(v.rep.Problems, Problem{filepath.Base(path), line, to, fmt.Sprintf(format, args...)})
+}
+
+func (v *verifier) tell(n int64) {
+	v.done += n
+	if v.progress != nil {
+		v.progress(v.done, max(v.done, v.total))
+	}
+}
+
+func (v *verifier) segment(first uint64, sg *segmentCheck, last bool) error {
+	path, sidePath := fileName(v.dir, first, extLines), fileName(v.dir, first, extSide)
+	side, err := os.ReadFile(sidePath)
+	if notExist(err) {
+		if v.known || last {
+			v.problem(sidePath, 0, 0, "the side file is missing: nothing proves the segment")
+		}
+		return nil // or retention took the oldest segment meanwhile
+	} else if err != nil {
+		return &WriteError{"read", sidePath, err}
+	}
+	f, err := os.Open(path)
+	if notExist(err) {
+		if _, serr := os.Stat(sidePath); notExist(serr) && !v.known {
+			return nil // retention again
+		}
+		v.problem(path, 0, 0, "the segment is missing")
+		f, err = os.Open(os.DevNull)
+	}
+	if err != nil {
+		return &WriteError{"open", path, err}
+	}
+	defer f.Close()
+	if v.final != 0 && v.final != first {
+		v.problem(path, 0, 0, "a signed checkpoint says that the segment before ends with number %d", v.final-1)
+	}
+	v.final = 0
+	v.rep.Segments++
+	sg.path, sg.side, sg.f = path, sidePath, f
+	n := len(side) / sideSize
+	end := lastGood(side)
+	if end < n-1 && !last {
+		v.problem(sidePath, 0, 0, "records %d to %d cannot be read", end+2, n)
+	}
+	for i := range end + 1 {
+		if err := sg.record(i, side[i*sideSize:(i+1)*sideSize]); err != nil {
+			return err
+		}
+	}
+	if end < 0 {
+		v.problem(sidePath, 0, 0, "holds no record that can be read")
+	}
+	return sg.end(end+1, int64(len(side)), last)
+}
+
+func lastGood(side []byte) int {
+	last := -1
+	var s Side
+	for i := 0; (i+1)*sideSize <= len(side); i++ {
+		if s.decode(side[i*sideSize:]) == nil {
+			last = i
+		}
+	}
+	return last
+}
+
+// finish is what is only known at the end.
+func (v *verifier) finish() {
+	r := v.rep
+	r.Next, r.Head, r.Lost = v.prev.Next(), hex.EncodeToString(v.prev.Head[:]), v.prev.Lost
+	name := fileName(v.dir, v.final, extLines)
+	if v.final != 0 {
+		v.problem(name, 0, 0, "the segment is missing: a signed checkpoint says that it was there")
+	}
+	if v.pub != nil && r.Signed == 0 {
+		v.problem(v.dir, 0, 0, "no signed checkpoint")
+	}
+	for _, c := range v.expect {
+		if c.Next > r.Next || c.Next == r.Next && c.Head != r.Head {
+			v.problem(fileName(v.dir, c.Segment, extLines), 0, 0,
+				"a checkpoint kept elsewhere says that it reached number %d: the tail was cut or rewritten", c.Next-1)
+		}
+	}
+}
+
+// segmentCheck is one segment's pass.
+type segmentCheck struct {
+	*verifier
+	path, side string
+	f          *os.File
+	sig        Checkpoint
+	signed     bool
+	line       int   // lines before the record at hand
+	at         int64 // offset behind the last record
+	skipped    bool  // a record before this one could not be read
+}
+
+// record checks the record at index i and its lines.
+func (s *segmentCheck) record(i int, b []byte) error {
+	v := s.verifier
+	var rec Side
+	if err := rec.decode(b); err != nil {
+		v.problem(s.side, i+1, i+1, "%v", err)
+		s.skipped = true
+		return nil
+	}
+	if i == 0 && rec.Kind != KindOpen {
+		v.problem(s.side, 1, 1, "the first record is not the one that opens a segment")
+	}
+	if i == 0 && rec.First != v.segmentOf(s.path) {
+		v.problem(s.path, 0, 0, "begins with number %d, which is not its name", rec.First)
+	}
+	if v.known && rec.First != v.prev.Next() && !s.skipped {
+		v.problem(s.path, 0, 0, "number %d follows %d", rec.First, v.prev.Next()-1)
+	}
+	if rec.Offset != s.at && !s.skipped {
+		v.problem(s.path, s.line+1, s.line+1, "offset %d, expected %d", rec.Offset, s.at)
+	}
+	v.buf = slices.Grow(v.buf[:0], int(rec.Length))[:rec.Length]
+	n, err := s.f.ReadAt(v.buf, rec.Offset)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return &WriteError{"read", s.path, err}
+	}
+	lines := int(rec.Events)
+	good := false
+	switch {
+	case n < int(rec.Length):
+		v.problem(s.path, s.line+1, s.line+lines, "%d bytes of %d are missing", int(rec.Length)-n, rec.Length)
+	case checksum(v.buf) != rec.sum:
+		s.locate(b, &rec)
+	case bytes.Count(v.buf, newline) != lines:
+		v.problem(s.path, s.line+1, s.line+lines, "%d lines, the side record says %d", bytes.Count(v.buf, newline), lines)
+	default:
+		good = true
+	}
+	// The chain: of the first record of the oldest segment there is nothing to check it against.
+	if v.known && !s.skipped && good && digest(v.prev.Head, b, v.buf) != rec.Head {
+		v.problem(s.path, s.line+1, s.line+max(lines, 1), "the digest does not follow from what is before it")
+	}
+	s.expected(i, &rec)
+	v.rep.Batches++
+	v.rep.Events += uint64(rec.Events)
+	if rec.Kind == KindAdopted {
+		v.rep.Unproven += uint64(rec.Events)
+	}
+	s.line += lines
+	s.at = rec.End()
+	s.skipped = false
+	v.prev, v.known = rec, true
+	v.tell(int64(rec.Length) + sideSize)
+	return nil
+}
+
+// expected compares with checkpoints: the segment's own, and those kept elsewhere.
+func (s *segmentCheck) expected(i int, rec *Side) {
+	v := s.verifier
+	head := hex.EncodeToString(rec.Head[:])
+	if s.signed && int64(i+1) == s.sig.Records {
+		if s.sig.Head != head || s.sig.Next != rec.Next() {
+			v.problem(s.path, s.line+1, s.line+max(int(rec.Events), 1), "the digest is not the one that was signed")
+		}
+		v.rep.Signed = rec.Next()
+	}
+	for _, c := range v.expect {
+		if c.Segment == v.segmentOf(s.path) && c.Records == int64(i+1) && c.Head != head {
+			v.problem(s.path, s.line+1, s.line+max(int(rec.Events), 1), "the digest is not that of a checkpoint kept elsewhere")
+		}
+	}
+}
+
+func (v *verifier) segmentOf(path string) uint64 {
+	n, _ := parseName(filepath.Base(path), extLines)
+	return n
+}
+
+func (s *segmentCheck) end(records int, side int64, last bool) error {
+	v := s.verifier
+	size, err := fileSize(s.f)
+	if err != nil {
+		return &WriteError{"read", s.path, err}
+	}
+	if size > s.at && !last {
+		v.problem(s.path, s.line+1, s.line+1, "%d bytes behind the last side record", size-s.at)
+	}
+	if last {
+		v.rep.Tail = max(0, size-s.at) + max(0, side-int64(records)*sideSize)
+	}
+	if s.signed {
+		if s.sig.Records > int64(records) {
+			v.problem(s.path, s.line+1, s.line+1, "the tail was cut: a signed checkpoint covers %d records up to number %d, there are %d",
+				s.sig.Records, s.sig.Next-1, records)
+		}
+		if s.sig.Final {
+			v.final = s.sig.Next
+			if s.sig.Records < int64(records) {
+				v.problem(s.path, s.line, s.line, "records behind the signed end of the segment")
+			}
+		}
+	}
+	return nil
+}
+
+// signature is the segment's checkpoint, if it has one and pub is there to check it.
+func (v *verifier) signature(first uint64) (Checkpoint, bool) {
+	var c Checkpoint
+	path := fileName(v.dir, first, extSign)
+	b, err := os.ReadFile(path)
+	if v.pub == nil || notExist(err) {
+		return c, false
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &c)
+	}
+	if err == nil {
+		err = c.Check(v.pub)
+	}
+	if err == nil && c.Segment != first {
+		err = fmt.Errorf("checkpoint of segment %d", c.Segment)
+	}
+	if err != nil {
+		v.problem(path, 0, 0, "%v", err)
+		return c, false
+	}
+	return c, true
+}
+
+func digest(prev [sha256.Size]byte, rec, lines []byte) (head [sha256.Size]byte) {
+	h := sha256.New()
+	h.Write(prev[:])
+	h.Write(rec[:sideHashed])
+	h.Write(lines)
+	h.Sum(head[:0])
+	return head
+}
