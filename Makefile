@@ -1,0 +1,70 @@
+# What there is to do here. `make help` lists it.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+GO          ?= go
+COUNT       ?= 10
+FUZZTIME    ?= 3m
+ROUNDS      ?= 300
+PKG         ?= ./...
+
+# Debian packages with the real components that tests talk to, and the command by which each is known to be there.
+REAL        := kcat:kcat nginx:nginx caddy:caddy redis-server:redis-server
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.DEFAULT_GOAL := build
+.PHONY: help run build test test-crash bench fuzz lint deps fetch absent clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## start it from source; ARGS are its arguments
+	$(GO) run . $(ARGS)
+
+build: ## a static binary in bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/thymus .
+
+test: fetch absent ## every test, with the race detector; what needs a component that is absent is skipped by name
+	$(GO) test -race -timeout 18m $(PKG)
+
+test-crash: fetch ## kill -9 in earnest: ROUNDS of it
+	THYMUS_CRASH_ROUNDS=$(ROUNDS) $(GO) test -count 1 -timeout 120m -run 'Crash|Kill' $(PKG)
+
+bench: ## benchmarks with allocations, COUNT times each, for benchstat
+	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) -timeout 120m $(PKG)
+
+fuzz: ## every fuzz target for FUZZTIME each
+	@grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -r -n 1 dirname | sort -u | while read -r dir; do \
+	  grep -hoE '^func Fuzz[A-Za-z0-9_]*' "$$dir"/*_test.go | cut -d ' ' -f 2 | sort -u | while read -r target; do \
+	    echo "$$dir $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir" < /dev/null || exit 1; \
+	  done || exit 1; \
+	done
+
+lint: ## go vet, gofmt, and golangci-lint where it is installed, else staticcheck
+	$(GO) vet $(PKG)
+	@out=$$(git ls-files '*.go' | xargs -r gofmt -l); [ -z "$$out" ] || { echo "gofmt would change:"; echo "$$out"; exit 1; }
+	@if command -v golangci-lint > /dev/null; then golangci-lint run $(PKG); else $(GO) run $(STATICCHECK) $(PKG); fi
+
+deps: ## what needs root: the Debian packages that tests talk to
+	@missing=(); for real in $(REAL); do \
+	  command -v "$${real#*:}" > /dev/null || [ -x "/usr/sbin/$${real#*:}" ] || missing+=("$${real%%:*}"); \
+	done; \
+	command -v gcc > /dev/null || missing+=(gcc libc6-dev); \
+	[ $${#missing[@]} -gt 0 ] || { echo "deps: all there"; exit 0; }; \
+	command -v apt-get > /dev/null || { echo "deps: no apt-get here, install by hand: $${missing[*]}" >&2; exit 1; }; \
+	as=(); [ "$$(id -u)" = 0 ] || as=(sudo); \
+	"$${as[@]}" apt-get update -q < /dev/null; \
+	"$${as[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$${missing[@]}" < /dev/null
+
+fetch: ## what needs no root: the modules
+	@$(GO) mod download
+
+absent: # says which real components are not here, so that nobody takes a skipped test for a passed one
+	@for real in $(REAL); do \
+	  command -v "$${real#*:}" > /dev/null || [ -x "/usr/sbin/$${real#*:}" ] || \
+	    echo "absent: $${real#*:}; the tests that need it are skipped (make deps installs it)"; \
+	done
+
+clean: ## what was built
+	rm -rf bin
