@@ -1,0 +1,181 @@
+package native
+
+import (
+	"slices"
+)
+
+// test is a necessary condition of a rule that can be decided by looking at one value: the value at a path of the
+// input or of an argument is one of a few constants. Only tests that stand in front of everything that could fail with
+// an error are made into one.
+type test struct {
+	path string // identity
+	load getter
+	vals []val
+}
+
+// dispatch finds the rules whose tests can hold. Rules without a test on this value are in rest.
+type dispatch struct {
+	load   getter
+	byStr  map[string]*bucket
+	byHash map[uint64][]bucketOf
+	rest   *bucket
+}
+
+type bucketOf struct {
+	v val
+	b *bucket
+}
+
+type bucket struct {
+	rules []int32
+	sub   *dispatch
+}
+
+func (d *dispatch) find(f *frame, out []int32) []int32 {
+	v := d.load(f)
+	switch v.kind {
+	case undefined:
+	case text:
+		if b := d.byStr[v.str()]; b != nil {
+			out = b.find(f, out)
+		}
+	default:
+		if len(d.byHash) == 0 {
+			break
+		}
+		for _, x := range d.byHash[f.m.hash(v)] {
+			if f.m.equal(x.v, v) {
+				out = x.b.find(f, out)
+				break
+			}
+		}
+	}
+	if d.rest != nil {
+		out = d.rest.find(f, out)
+	}
+	return out
+}
+
+func (b *bucket) find(f *frame, out []int32) []int32 {
+	out = append(out, b.rules...)
+	if b.sub != nil {
+		out = b.sub.find(f, out)
+	}
+	return out
+}
+
+// bucketFor is the bucket of a value that equals v: 1 and 1.0 share one.
+func (d *dispatch) bucketFor(m *machine, v val) *bucket {
+	for _, x := range d.byHash[m.hash(v)] {
+		if m.equal(x.v, v) {
+			return x.b
+		}
+	}
+	return nil
+}
+
+const (
+	fewRules   = 4  // are evaluated one after the other
+	manyValues = 64 // of one test: the rule would be in too many buckets
+)
+
+// newDispatch sorts rules by the tests they begin with; nil where that brings nothing.
+func newDispatch(m *machine, tests [][]test) *dispatch {
+	ids := make([]int32, len(tests))
+	for i := range ids {
+		ids[i] = int32(i)
+	}
+	b := split(m, ids, tests, nil)
+	return b.sub
+}
+
+func split(m *machine, ids []int32, tests [][]test, used []string) *bucket {
+	best := bestTest(m, ids, tests, used)
+	if best == nil {
+		return &bucket{rules: ids}
+	}
+	d := &dispatch{load: best.load, byStr: map[string]*bucket{}, byHash: map[uint64][]bucketOf{}}
+	used = append(slices.Clone(used), best.path)
+	strs, order, rest := map[string][]int32{}, []string(nil), []int32(nil)
+	var others []bucketOf // rules for now
+	for _, id := range ids {
+		i := slices.IndexFunc(tests[id], func(t test) bool { return t.path == best.path })
+		if i < 0 {
+			rest = append(rest, id)
+			continue
+		}
+		vals := tests[id][i].vals
+		for j, v := range vals {
+			if slices.ContainsFunc(vals[:j], func(x val) bool { return m.equal(x, v) }) {
+				continue
+			}
+			if v.kind == text {
+				s := v.str()
+				if strs[s] == nil {
+					order = append(order, s)
+				}
+				strs[s] = append(strs[s], id)
+				continue
+			}
+			b := d.bucketFor(m, v)
+			if b == nil {
+				b = &bucket{}
+				x := bucketOf{v: v, b: b}
+				h := m.hash(v)
+				d.byHash[h], others = append(d.byHash[h], x), append(others, x)
+			}
+			b.rules = append(b.rules, id)
+		}
+	}
+	for _, s := range order {
+		d.byStr[s] = split(m, strs[s], tests, used)
+	}
+	for _, x := range others {
+		*x.b = *split(m, x.b.rules, tests, used)
+	}
+	if rest != nil {
+		d.rest = split(m, rest, tests, used)
+	}
+	return &bucket{sub: d}
+}
+
+// bestTest is the value that tells most of the rules apart.
+func bestTest(m *machine, ids []int32, tests [][]test, used []string) *test {
+	if len(ids) < fewRules {
+		return nil
+	}
+	type count struct {
+		rules int
+		vals  map[string]struct{}
+		t     *test
+	}
+	counts, order := map[string]*count{}, []string(nil)
+	for _, id := range ids {
+		for i := range tests[id] {
+			t := &tests[id][i]
+			if slices.Contains(used, t.path) {
+				continue
+			}
+			c := counts[t.path]
+			if c == nil {
+				c = &count{vals: map[string]struct{}{}, t: t}
+				counts[t.path], order = c, append(order, t.path)
+			}
+			c.rules++
+			if len(c.vals) < len(ids) {
+				for _, v := range t.vals {
+					c.vals[string(m.appendJSON(nil, v))] = struct{}{}
+				}
+			}
+		}
+	}
+	var best *test
+	top := 0
+	for _, p := range order {
+		c := counts[p]
+		if score := min(c.rules, 4*len(c.vals)); c.rules > 2 && len(c.vals) > 1 && score > top {
+			best, top = c.t, score
+		}
+	}
+	return best
+}

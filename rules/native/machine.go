@@ -1,0 +1,172 @@
+package native
+
+import (
+	"thymus/pdp"
+)
+
+// ctl is what a step tells the one that called it.
+type ctl uint8
+
+const (
+	more   ctl = iota // this solution is done with: try the next
+	enough            // whoever asked needs no further solution
+	halt              // an error is in machine.err: stop everything
+)
+
+// step is one expression of a body together with everything behind it: it calls what follows once for each of its
+// solutions. Steps are linked when they are compiled and hold no state; state is in the frame.
+type step func(f *frame) ctl
+
+// sink takes the values of an enumeration.
+type sink func(f *frame, v val) ctl
+
+// getter computes a term all of whose variables are bound. It returns undefined where the term is; where an error
+// stopped it, machine.err says so.
+type getter func(f *frame) val
+
+// frame is the registers of one rule being evaluated. Rego knows no recursion, so that rules called nest like a stack.
+type frame struct {
+	m     *machine
+	r     []val
+	out   val  // complete rules and functions: the value; sets and objects: the collection
+	found bool // the rule being evaluated had a solution
+}
+
+// scope is what `with` replaces.
+type scope struct {
+	input   val
+	overlay val         // data as far as it is replaced
+	targets *targetList // which paths of data are
+	mocks   *mockFrame
+	gen     uint64 // what was computed under another number is not valid here
+}
+
+// machine is the state of one evaluation, pooled by its Engine.
+type machine struct {
+	scope
+	prog   *program
+	budget *pdp.Budget
+	strict bool
+	err    *fault
+	genTop uint64
+
+	regs   []val
+	sp     int
+	frames []*frame
+	depth  int
+	cand   []int32 // stack of candidate rules
+	args   []val   // stack of arguments
+	path   []val   // stack of keys below data
+	withs  []withPair
+
+	memo  []memoEntry // by group
+	paths []memoEntry // by input path
+	rows  []uint64    // by row of the snapshot: the generation in which it matched
+	made  val         // set of elements that rules computed
+
+	arena     arena
+	lowered   []*node
+	loweredAt []int32
+
+	bridge bridge
+}
+
+type memoEntry struct {
+	gen uint64
+	v   val
+}
+
+func newMachine(p *program) *machine {
+	return &machine{
+		prog: p,
+		regs: make([]val, 512),
+		memo: make([]memoEntry, p.groups), paths: make([]memoEntry, p.paths), rows: make([]uint64, p.rows),
+	}
+}
+
+// start prepares for one evaluation of in.
+func (m *machine) start(in *pdp.Doc, strict bool, b *pdp.Budget) {
+	m.genTop++
+	m.scope = scope{gen: m.genTop}
+	if in != nil && len(in.Nodes) > 0 {
+		m.input = tapeVal(in, 0)
+	}
+	m.strict, m.budget = strict, b
+}
+
+// keepLowered bounds the table of tape nodes that a pooled machine holds on to.
+const keepLowered = 1 << 16
+
+// finish forgets the request, whose memory is the caller's again.
+func (m *machine) finish() {
+	m.arena.reset()
+	for _, i := range m.loweredAt {
+		m.lowered[i] = nil
+	}
+	m.loweredAt = m.loweredAt[:0]
+	if cap(m.lowered) > keepLowered {
+		m.lowered = nil
+	}
+	m.scope = scope{}
+	m.made, m.err, m.budget = val{}, nil, nil
+	m.sp, m.depth = 0, 0
+	m.cand, m.args, m.path, m.withs = m.cand[:0], m.args[:0], m.path[:0], m.withs[:0]
+	m.bridge.reset()
+}
+
+// push opens a frame of n registers. They hold what was left there: compiled steps write before they read.
+func (m *machine) push(n int) *frame {
+	if m.sp+n > len(m.regs) { // frames already open keep the old slice
+		m.regs, m.sp = make([]val, 2*len(m.regs)+n), 0
+	}
+	if m.depth == len(m.frames) {
+		m.frames = append(m.frames, &frame{m: m})
+	}
+	f := m.frames[m.depth]
+	m.depth++
+	f.r = m.regs[m.sp : m.sp+n : m.sp+n]
+	m.sp += n
+	f.out, f.found = val{}, false
+	return f
+}
+
+// mark and release bracket a frame.
+func (m *machine) release(regs []val, sp int) {
+	m.regs, m.sp = regs, sp
+	m.depth--
+}
+
+// failed is what a step returns whose term was undefined.
+func (m *machine) failed() ctl {
+	if m.err != nil {
+		return halt
+	}
+	return more
+}
+
+// tick is called wherever an evaluation could run long.
+func (m *machine) tick() bool {
+	if m.budget.Stopped() {
+		if m.err == nil {
+			m.err = &fault{code: pdp.FaultDeadline, msg: "the deadline has passed"}
+		}
+		return true
+	}
+	return false
+}
+
+// fault is why an evaluation ended without an answer.
+type fault struct {
+	code   pdp.FaultCode
+	msg    string
+	cause  error
+	rerun  bool // not an error of the policy: this engine cannot answer
+	policy int32
+}
+
+func (m *machine) fail(f *fault) ctl {
+	if m.err == nil {
+		m.err = f
+	}
+	return halt
+}

@@ -1,0 +1,118 @@
+package native
+
+import (
+	"unsafe"
+
+	"thymus/pdp"
+)
+
+// tapeVal is the value at node i of a tape.
+func tapeVal(d *pdp.Doc, i int32) val {
+	n := &d.Nodes[i]
+	switch n.Kind {
+	case pdp.Null:
+		return val{kind: null}
+	case pdp.False:
+		return val{kind: boolean}
+	case pdp.True:
+		return val{kind: boolean, n: 1}
+	case pdp.Number:
+		return numVal(d.Str(n.Val))
+	case pdp.String:
+		if n.Val.Len == 0 {
+			return val{kind: text}
+		}
+		return val{kind: text, p: unsafe.Pointer(&d.Text[n.Val.Off]), n: int64(n.Val.Len)}
+	case pdp.Array:
+		return val{kind: array, p: unsafe.Pointer(d), n: int64(i), onTape: true}
+	}
+	return val{kind: object, p: unsafe.Pointer(d), n: int64(i), onTape: true}
+}
+
+// tapeMember is the member of the object at node i. Where a tape has a key twice the last one counts, as in OPA.
+func tapeMember(d *pdp.Doc, i int64, key string) val {
+	nodes, found := d.Nodes, int32(-1)
+	end := nodes[i].Next
+	for c := int32(i) + 1; c < end; {
+		n := &nodes[c]
+		if int(n.Key.Len) == len(key) && string(d.Text[n.Key.Off:n.Key.Off+n.Key.Len]) == key {
+			found = c
+			break
+		}
+		c = n.Next
+	}
+	if found < 0 {
+		return val{}
+	}
+	return tapeVal(d, found)
+}
+
+// tapeIndex walks: see machine.get, which lowers long arrays first.
+func tapeIndex(d *pdp.Doc, i, at int64) val {
+	end := d.Nodes[i].Next
+	for c := int32(i) + 1; c < end; c = d.Nodes[c].Next {
+		if at == 0 {
+			return tapeVal(d, c)
+		}
+		at--
+	}
+	return val{}
+}
+
+// fromTape makes a node of the collection at v's place on the tape, once an evaluation; what is below stays there.
+func (m *machine) fromTape(v val) *node {
+	d := v.doc()
+	if len(m.lowered) < len(d.Nodes) {
+		m.lowered = append(m.lowered, make([]*node, len(d.Nodes)-len(m.lowered))...)
+	}
+	if n := m.lowered[v.n]; n != nil {
+		return n
+	}
+	n := m.arena.node()
+	m.lowered[v.n], m.loweredAt = n, append(m.loweredAt, int32(v.n))
+	end := d.Nodes[v.n].Next
+	for c := int32(v.n) + 1; c < end; c = d.Nodes[c].Next {
+		x := tapeVal(d, c)
+		if v.kind == array {
+			n.e = append(n.e, x)
+			continue
+		}
+		n.e = append(n.e, strVal(d.Str(d.Nodes[c].Key)), x)
+	}
+	return n
+}
+
+// get is v[key]; undefined where there is none.
+func (m *machine) get(v, key val) val {
+	switch v.kind {
+	case object:
+		if v.onTape {
+			if key.kind != text {
+				return val{}
+			}
+			if v.size() <= 2*fewKeys {
+				return tapeMember(v.doc(), v.n, key.str())
+			}
+		}
+		n := m.lower(v)
+		if i := n.find(m, object, key); i >= 0 {
+			return n.e[i+1]
+		}
+	case array:
+		if key.isInt() && key.n >= 0 {
+			if v.onTape {
+				if v.size() <= 2*fewKeys {
+					return tapeIndex(v.doc(), v.n, key.n)
+				}
+			}
+			if n := m.lower(v); key.n < int64(len(n.e)) {
+				return n.e[key.n]
+			}
+		}
+	case set:
+		if v.node().find(m, set, key) >= 0 {
+			return key
+		}
+	}
+	return val{}
+}

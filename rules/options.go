@@ -1,0 +1,63 @@
+package rules
+
+import (
+	"thymus/pdp"
+)
+
+// Options say what a Set is made of.
+type Options struct {
+	// Paths are files and directories, as the operator wrote them. A directory is read recursively.
+	Paths []string
+	// Builtin adds the built-in policies.
+	Builtin bool
+	// Entrypoint names the rule that decides alone: a path below data, such as envoy/authz/allow. Empty: the
+	// combination decides.
+	Entrypoint string
+	// AllowBuiltins lists those of http.send, net.lookup_ip_addr and opa.runtime that policies may call.
+	AllowBuiltins []string
+	// Extra are policies that lie in no file, such as those of the management API.
+	Extra []Source
+}
+
+// Form is how a policy is written.
+type Form string
+
+// The forms of a policy.
+const (
+	FormStructured Form = "structured"
+	FormRego       Form = "rego"
+)
+
+// Source is a policy that lies in no file.
+type Source struct {
+	ID       string // must be the id that the text itself names
+	Form     Form
+	Text     []byte // structured: JSON or YAML; Rego: the module's source
+	Disabled bool   // overrides what the text says: the policy is listed and not compiled
+	Origin   string // where it lies, as problems name it, such as "store:payments"
+}
+
+// PolicyInfo is what is known of one policy, enabled or not.
+type PolicyInfo struct {
+	ID          string
+	Name        string // empty where it has none
+	Version     string
+	Description string
+	Enabled     bool
+	Default     pdp.Effect // None where it names none
+	Rules       int        // its enabled effect rules
+	Form        Form
+	Origin      string // file as the operator named it, "builtin", or the Source's Origin
+}
+
+// Set is a compiled set of policies. It is immutable.
+type Set struct {
+	Snapshot *pdp.Snapshot
+	Policies []PolicyInfo // by id, disabled ones too
+	Warnings []Problem    // what loads but cannot be meant
+}
+
+// Defines says whether a rule, a package or data lies at a path below data, such as envoy/authz/allow.
+func (s *Set) Defines(path string) bool {
+	return s.Snapshot.Eval.(*evaluator).defines(splitEntrypoint(path))
+}

@@ -1,0 +1,143 @@
+package rules
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"thymus/pdp"
+)
+
+// inputTerm is the tape as OPA's value, nil for an undefined input. Numbers keep their text. The strings are copied: OPA
+// may keep what it is given for longer than the tape is lent.
+func inputTerm(in *pdp.Doc) *ast.Term {
+	if len(in.Nodes) == 0 {
+		return nil
+	}
+	r := tapeReader{doc: in, text: string(in.Text)}
+	return r.term(0)
+}
+
+// tapeReader shares one copy of the tape's text between all strings.
+type tapeReader struct {
+	doc  *pdp.Doc
+	text string
+}
+
+func (r *tapeReader) str(s pdp.Span) string { return r.text[s.Off : s.Off+s.Len] }
+
+func (r *tapeReader) term(i int32) *ast.Term {
+	n := &r.doc.Nodes[i]
+	switch n.Kind {
+	case pdp.Null:
+		return ast.NullTerm()
+	case pdp.False:
+		return ast.InternedTerm(false)
+	case pdp.True:
+		return ast.InternedTerm(true)
+	case pdp.Number:
+		return ast.NewTerm(ast.Number(json.Number(r.str(n.Val))))
+	case pdp.String:
+		return ast.NewTerm(ast.String(r.str(n.Val)))
+	case pdp.Array:
+		terms := make([]*ast.Term, 0, n.Val.Len)
+		for c := i + 1; c < n.Next; c = r.doc.Nodes[c].Next {
+			terms = append(terms, r.term(c))
+		}
+		return ast.ArrayTerm(terms...)
+	}
+	terms := make([][2]*ast.Term, 0, n.Val.Len)
+	for c := i + 1; c < n.Next; c = r.doc.Nodes[c].Next {
+		terms = append(terms, [2]*ast.Term{ast.NewTerm(ast.String(r.str(r.doc.Nodes[c].Key))), r.term(c)})
+	}
+	return ast.NewTerm(ast.NewObject(terms...))
+}
+
+// writeValue appends a value to a tape as OPA writes it as JSON: a set as its sorted array, an object by its keys, a key
+// that is no string as the string of its JSON.
+func writeValue(d *pdp.Doc, key pdp.Span, v ast.Value) bool {
+	switch v := v.(type) {
+	case ast.Null:
+		d.Add(key, pdp.Null, pdp.Span{})
+	case ast.Boolean:
+		k := pdp.False
+		if v {
+			k = pdp.True
+		}
+		d.Add(key, k, pdp.Span{})
+	case ast.Number:
+		d.Add(key, pdp.Number, d.AddText(string(v)))
+	case ast.String:
+		d.Add(key, pdp.String, d.AddText(string(v)))
+	case *ast.Array:
+		at, ok := d.Open(key, pdp.Array), true
+		v.Foreach(func(t *ast.Term) { ok = ok && writeValue(d, pdp.Span{}, t.Value) })
+		d.End(at, v.Len())
+		return ok
+	case ast.Set:
+		at, ok := d.Open(key, pdp.Array), true
+		v.Sorted().Foreach(func(t *ast.Term) { ok = ok && writeValue(d, pdp.Span{}, t.Value) })
+		d.End(at, v.Len())
+		return ok
+	case ast.Object:
+		return writeObject(d, key, v)
+	default:
+		return false
+	}
+	return true
+}
+
+func writeObject(d *pdp.Doc, key pdp.Span, v ast.Object) bool {
+	at, n, ok := d.Open(key, pdp.Object), 0, true
+	plain := true
+	v.Foreach(func(k, _ *ast.Term) {
+		_, isString := k.Value.(ast.String)
+		plain = plain && isString
+	})
+	if plain { // sorted already
+		v.Foreach(func(k, val *ast.Term) {
+			ok = ok && writeValue(d, d.AddText(string(k.Value.(ast.String))), val.Value)
+		})
+		d.End(at, v.Len())
+		return ok
+	}
+	type entry struct {
+		key   string
+		value ast.Value
+	}
+	var entries []entry
+	v.Foreach(func(k, val *ast.Term) {
+		name, isString := k.Value.(ast.String)
+		if !isString {
+			var t pdp.Doc
+			if ok = ok && writeValue(&t, pdp.Span{}, k.Value); ok {
+				name = ast.String(keyJSON(&t))
+			}
+		}
+		entries = append(entries, entry{string(name), val.Value})
+	})
+	slices.SortStableFunc(entries, func(a, b entry) int { return strings.Compare(a.key, b.key) })
+	for i, e := range entries {
+		if i+1 < len(entries) && entries[i+1].key == e.key {
+			continue // the last of equal keys counts
+		}
+		ok = ok && writeValue(d, d.AddText(e.key), e.value)
+		n++
+	}
+	d.End(at, n)
+	return ok
+}
+
+// keyJSON is a composite or scalar key as OPA spells it: encoding/json's form, which escapes for HTML.
+func keyJSON(t *pdp.Doc) string {
+	var v any
+	dec := json.NewDecoder(strings.NewReader(string(t.AppendJSON(nil, 0))))
+	dec.UseNumber()
+	if dec.Decode(&v) != nil {
+		return ""
+	}
+	b, _ := json.Marshal(v)
+	return string(b)
+}
