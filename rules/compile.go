@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"context"
 	"slices"
 	"strings"
 
@@ -10,14 +9,20 @@ import (
 	"thymus/pdp"
 )
 
-// compile makes the set out of what the sources held; it adds problems where it cannot.
-func (l *loader) compile(_ context.Context, o *Options) *Set {
-	modules := map[string]*ast.Module{}
-	policyOf := map[string]string{}
-	lines := map[string][]int{}
-	var guards []guard
-	files := slices.Clone(l.modules)
-	dodges := map[string]bool{}
+// assembled is what a set's sources become before compilation.
+type assembled struct {
+	files    []*regoFile
+	modules  map[string]*ast.Module
+	policyOf map[string]string // module name to policy id; libraries are not in it
+	lines    map[string][]int  // name of a generated module to the lines of its source
+	guards   []guard
+	dodges   map[string]bool
+}
+
+// assemble parses what was generated and checks all modules; problems are in l where it finds any.
+func (l *loader) assemble(o *Options) *assembled {
+	a := &assembled{files: slices.Clone(l.modules), modules: map[string]*ast.Module{}, policyOf: map[string]string{},
+		lines: map[string][]int{}, dodges: map[string]bool{}}
 	for _, s := range l.structs {
 		if s.gen == nil {
 			continue
@@ -26,38 +31,47 @@ func (l *loader) compile(_ context.Context, o *Options) *Set {
 		if !ok {
 			continue
 		}
-		lines[s.origin] = s.gen.lines
-		guards = append(guards, s.gen.guard...)
-		dodges[s.id] = len(s.gen.guard) > 0
-		files = append(files, &regoFile{name: s.origin, module: m, policy: s.id})
+		a.lines[s.origin] = s.gen.lines
+		a.guards = append(a.guards, s.gen.guard...)
+		a.dodges[s.id] = len(s.gen.guard) > 0
+		a.files = append(a.files, &regoFile{name: s.origin, module: m, policy: s.id})
 	}
 	checkAllowed(o.AllowBuiltins, &l.problems)
 	checkBuiltins(l.modules, o.AllowBuiltins, &l.problems)
 	checkReserved(l.modules, &l.problems)
-	for _, f := range files {
-		modules[f.name] = f.module
+	for _, f := range a.files {
+		a.modules[f.name] = f.module
 		if f.policy != "" {
-			policyOf[f.name] = f.policy
+			a.policyOf[f.name] = f.policy
 		}
 	}
+	return a
+}
+
+func (l *loader) compiler(o *Options) *ast.Compiler {
+	return ast.NewCompiler().SetErrorLimit(0).WithCapabilities(capabilities(o.AllowBuiltins)).
+		WithPathConflictsCheck(func(path []string) (bool, error) { return l.data.has(path), nil })
+}
+
+// compile makes the set out of what the sources held; it adds problems where it cannot.
+func (l *loader) compile(o *Options) *Set {
+	a := l.assemble(o)
 	if len(l.problems) > 0 {
-		// Effect rules of another shape must not reach the merge.
-		return nil
+		return nil // effect rules of another shape must not reach the merge
 	}
 	policies := active(l.policies)
-	m := newMerge(files, policies)
-	m.dodges = dodges
-	modules[generatedRoot] = m.module()
-	c := ast.NewCompiler().SetErrorLimit(0).WithCapabilities(capabilities(o.AllowBuiltins)).
-		WithStageAfterID(ast.StageResolveRefs, ast.CompilerStageDefinition{Name: "Merge", MetricName: "merge", Stage: m.stage(policyOf)}).
-		WithPathConflictsCheck(func(path []string) (bool, error) { return l.data.has(path), nil })
-	c.Compile(modules)
+	m := newMerge(a.files, policies)
+	m.dodges = a.dodges
+	a.modules[generatedRoot] = m.module()
+	c := l.compiler(o).WithStageAfterID(ast.StageResolveRefs,
+		ast.CompilerStageDefinition{Name: "Merge", MetricName: "merge", Stage: m.stage(a.policyOf)})
+	c.Compile(a.modules)
 	if c.Failed() {
-		l.compileProblems(c.Errors, lines, policyOf)
+		l.compileProblems(c.Errors, a.lines, a.policyOf)
 		return nil
 	}
-	ev := newEvaluator(c, l.data.value(), m, policies, files)
-	ev.lines, ev.guards = lines, uniqueGuards(guards)
+	ev := newEvaluator(c, l.data.value(), m, policies, a.files)
+	ev.lines, ev.guards = a.lines, uniqueGuards(a.guards)
 	set := &Set{Policies: l.policies, Snapshot: &pdp.Snapshot{Policies: policies, Rules: m.rows,
 		Default: pdp.StrictestDefault(policies), Eval: ev}}
 	if o.Entrypoint != "" {

@@ -12,7 +12,7 @@ import (
 // generated is a structured policy as a Rego module.
 type generated struct {
 	text  []byte
-	lines []int   // lines[i]: the line of the source that line i+1 of the text comes from
+	lines []int   // lines[i]: the line of the source that line i+1 of the text comes from, 0 for none
 	guard []guard // what a request must not do to the fields of its deny rules; see oddities
 }
 

@@ -19,10 +19,24 @@ var builtinFiles embed.FS
 // goroutines at once; ctx stops it between files.
 func Load(ctx context.Context, o Options) (*Set, error) {
 	l := loader{}
+	if err := l.read(ctx, &o); err != nil {
+		return nil, err
+	}
+	set := l.compile(&o)
+	if err := l.problems.orNil(); err != nil {
+		return nil, err
+	}
+	set.Snapshot.Revision = l.revision(&o)
+	set.warm()
+	return set, nil
+}
+
+// read takes all sources and settles which policies there are. Its error is that of ctx; problems are in l.
+func (l *loader) read(ctx context.Context, o *Options) error {
 	files := readFiles(o.Paths, &l.problems)
 	for i := range files {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 		l.file(&files[i])
 	}
@@ -33,34 +47,21 @@ func Load(ctx context.Context, o Options) (*Set, error) {
 		l.source(&o.Extra[i])
 	}
 	l.settle()
-	if len(l.problems) > 0 {
-		// Go on as far as compilation where the modules can be compiled at all: the author wants all problems at once.
-		if l.parseFailed {
-			return nil, l.problems.orNil()
-		}
-	}
-	set := l.compile(ctx, &o)
-	if err := l.problems.orNil(); err != nil {
-		return nil, err
-	}
-	set.Snapshot.Revision = l.revision(&o)
-	set.warm()
-	return set, nil
+	return ctx.Err()
 }
 
 // loader gathers what the sources hold.
 type loader struct {
-	problems    Problems
-	parseFailed bool
+	problems Problems
+	tests    bool // take _test.rego too
 
 	modules  []*regoFile
-	forced   map[string]bool // Rego policies that their Source disables
-	origins  map[string]string
-	fixed    map[string]string // ids that a Source claims, to its origin
 	structs  []*loadedStructured
 	data     dataTree
 	digests  []string
-	policies []PolicyInfo // settled
+	forced   map[string]bool   // Rego policies that their Source disables
+	fixed    map[string]string // ids that a Source claims, to its origin
+	policies []PolicyInfo      // once settled
 }
 
 type loadedStructured struct {
@@ -71,7 +72,7 @@ type loadedStructured struct {
 
 func (l *loader) file(f *file) {
 	switch {
-	case f.test:
+	case f.test && !l.tests:
 	case f.ext == ".rego":
 		l.digest("rego", f.text)
 		l.rego(f.name, f.text)
@@ -83,7 +84,6 @@ func (l *loader) file(f *file) {
 func (l *loader) rego(name string, text []byte) *regoFile {
 	m, ok := parseRego(name, text, &l.problems)
 	if !ok {
-		l.parseFailed = true
 		return nil
 	}
 	f := &regoFile{name: name, module: m}

@@ -35,26 +35,26 @@ func (g *generator) oddities() {
 		return
 	}
 	if g.notes {
-		g.line(1, "")
-		g.line(1, "# Nobody slips past a deny rule by sending a field of a type that its operator cannot compare: where something")
-		g.line(1, "# is odd, a deny rule also matches if each of its conditions either holds or meets an odd field.")
+		g.line(0, "")
+		g.line(0, "# Nobody slips past a deny rule by sending a field of a type that its operator cannot compare: where something")
+		g.line(0, "# is odd, a deny rule also matches if each of its conditions either holds or meets an odd field.")
 	}
-	g.line(1, "deny contains rule if {")
-	g.line(1, "\todd")
-	g.line(1, "\tsome rule in dodged")
-	g.line(1, "}")
+	g.line(0, "deny contains rule if {")
+	g.line(0, "\todd")
+	g.line(0, "\tsome rule in dodged")
+	g.line(0, "}")
 	g.blank()
 	for _, o := range g.oddOrder {
-		g.line(1, "odd if "+o.name)
+		g.line(0, "odd if "+o.name)
 	}
 	for _, o := range g.oddOrder {
 		g.blank()
 		for _, expr := range o.bodies() {
 			if len(expr) == 1 {
-				g.line(1, o.name+" if "+expr[0])
+				g.line(0, o.name+" if "+expr[0])
 				continue
 			}
-			g.body(1, o.name, expr)
+			g.body(0, o.name, expr)
 		}
 	}
 	for _, d := range dodges {
@@ -68,14 +68,14 @@ func (g *generator) helpers() {
 	for _, h := range g.helper {
 		g.blank()
 		for _, b := range h.bodies {
-			g.body(1, h.name, b)
+			g.body(0, h.name, b)
 		}
 	}
 }
 
 func (g *generator) blank() {
 	if g.notes {
-		g.line(1, "")
+		g.line(0, "")
 	}
 }
 

@@ -1,0 +1,181 @@
+package native
+
+import (
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"thymus/pdp"
+)
+
+// caller computes a call whose arguments lie at m.args[at:], and takes them off that stack. Undefined is no result.
+type caller func(m *machine, at int) val
+
+// call compiles a call as an expression: its result must not be false, or is matched where it is captured.
+func (v *vars) call(e *ast.Expr, ts []*ast.Term) (builder, error) {
+	ref, ok := ts[0].Value.(ast.Ref)
+	if !ok {
+		return nil, unable(e.Location, "call of %v", ts[0])
+	}
+	name := ref.String()
+	call, arity, err := v.c.callee(v.g, ref)
+	if err != nil {
+		return nil, unable(e.Location, "%v", err)
+	}
+	if call == nil {
+		return func(step) step { return func(*frame) ctl { return more } }, nil
+	}
+	if len(ts)-1 < arity {
+		return nil, unable(e.Location, "call of %s with %d arguments", name, len(ts)-1)
+	}
+	decl := ast.BuiltinMap[name]
+	void := decl != nil && decl.Decl.Result() == nil
+	if void {
+		arity = len(ts) - 1
+	}
+	args, err := v.terms(ts[1 : 1+arity])
+	if err != nil {
+		return nil, err
+	}
+	if v.c.mocked[name] {
+		call = mockable(name, call)
+	}
+	var match matcher
+	var slot = -1
+	if out := ts[1+arity:]; len(out) > 1 {
+		return nil, unable(e.Location, "call of %s with %d arguments", name, len(ts)-1)
+	} else if len(out) == 1 {
+		if x, isVar := out[0].Value.(ast.Var); isVar && !v.bound[x] {
+			slot = v.bind(x)
+		} else if match, err = v.pattern(out[0]); err != nil {
+			return nil, err
+		}
+	}
+	if decl != nil && decl.Relation {
+		if slot >= 0 {
+			s := slot
+			match = func(f *frame, x val) bool { f.r[s] = x; return true }
+		}
+		return relate(args, call, match), nil
+	}
+	return func(next step) step {
+		return func(f *frame) ctl {
+			m := f.m
+			at := len(m.args)
+			for _, a := range args {
+				x := a(f)
+				if x.kind == undefined {
+					m.args = m.args[:at]
+					return m.failed()
+				}
+				m.args = append(m.args, x)
+			}
+			x := call(m, at)
+			switch {
+			case x.kind == undefined:
+				return m.failed()
+			case void:
+			case slot >= 0:
+				f.r[slot] = x
+			case match != nil:
+				if !match(f, x) {
+					return m.failed()
+				}
+			case x.isFalse():
+				return more
+			}
+			return next(f)
+		}
+	}, nil
+}
+
+// relate goes through all results of a call that has many.
+func relate(args []getter, call caller, match matcher) builder {
+	return func(next step) step {
+		each := func(f *frame, _, x val) ctl {
+			if match == nil && x.isFalse() || match != nil && !match(f, x) {
+				return f.m.failed()
+			}
+			return next(f)
+		}
+		return func(f *frame) ctl {
+			m := f.m
+			at := len(m.args)
+			for _, a := range args {
+				x := a(f)
+				if x.kind == undefined {
+					m.args = m.args[:at]
+					return m.failed()
+				}
+				m.args = append(m.args, x)
+			}
+			all := call(m, at) // an array of the results
+			if all.kind == undefined {
+				return m.failed()
+			}
+			return m.enumerate(f, all, each)
+		}
+	}
+}
+
+// mockable asks first whether a `with` replaces the function.
+func mockable(name string, call caller) caller {
+	return func(m *machine, at int) val {
+		x := m.mocks.find(name)
+		if x == nil {
+			return call(m, at)
+		}
+		if x.with == nil {
+			m.args = m.args[:at]
+			return x.value
+		}
+		saved := m.mocks
+		m.mocks = &mockFrame{barrier: true, outer: saved}
+		v := x.with(m, at)
+		m.mocks = saved
+		return v
+	}
+}
+
+// callee finds a function by name; nil without an error where rules define none.
+func (c *compiler) callee(from *group, ref ast.Ref) (caller, int, error) {
+	if ref[0].Equal(ast.DefaultRootDocument) {
+		t := c.prog.root
+		for _, k := range ref[1:] {
+			kv, err := c.m.constant(k.Value)
+			if err != nil {
+				return nil, 0, err
+			}
+			t = t.child(c.m, kv)
+		}
+		if t == nil || t.group == nil || t.group.shape != function {
+			return nil, -1, nil
+		}
+		g := t.group
+		from.calls = append(from.calls, g)
+		return func(m *machine, at int) val { return m.call(g, at) }, g.arity, nil
+	}
+	name := ref.String()
+	b, f := ast.BuiltinMap[name], topdown.GetBuiltin(name)
+	if b == nil || f == nil {
+		if len(ref) > 1 || !ref[0].Equal(ast.VarTerm(name)) || b == nil {
+			return nil, -1, nil
+		}
+		return nil, 0, unable(nil, "unknown function %s", name)
+	}
+	slow := bridged(b, f)
+	if fast := natives[name]; fast != nil {
+		return func(m *machine, at int) val {
+			x, ok := fast(m, m.args[at:])
+			if !ok {
+				return slow(m, at)
+			}
+			m.args = m.args[:at]
+			return x
+		}, b.Decl.Arity(), nil
+	}
+	return slow, b.Decl.Arity(), nil
+}
+
+func builtinFault(err error) *fault {
+	return &fault{code: pdp.FaultBuiltin, msg: err.Error(), cause: err}
+}
