@@ -27,6 +27,7 @@ http://127.0.0.1:8181, management on http://127.0.0.1:8282. All that can be set 
 		serveCommand(std, "serve [POLICY_PATH...]"),
 		configCommand(std),
 		checkCommand(std),
+		policyCommand(std),
 		versionCommand(std),
 	)
 	root.Args = func(cmd *cobra.Command, args []string) error { return paths(root, args) }
@@ -42,14 +43,19 @@ func paths(root *cobra.Command, args []string) error {
 	if _, err := os.Stat(args[0]); err == nil || !os.IsNotExist(err) {
 		return nil
 	}
+	return fmt.Errorf("%q is neither a command nor a file or folder of policies, did you mean %q?",
+		args[0], nearestCommand(root, args[0]))
+}
+
+// nearestCommand is the command below cmd that is likeliest meant by name.
+func nearestCommand(cmd *cobra.Command, name string) string {
 	var names []string
-	for _, c := range root.Commands() {
+	for _, c := range cmd.Commands() {
 		if c.IsAvailableCommand() {
 			names = append(names, c.Name())
 		}
 	}
-	return fmt.Errorf("%q is neither a command nor a file or folder of policies, did you mean %q?",
-		args[0], config.Nearest(args[0], names))
+	return config.Nearest(name, names)
 }
 
 // serveCommand is the server, under its own name and under none.
