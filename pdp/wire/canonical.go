@@ -59,10 +59,10 @@ type question struct {
 
 // lay writes the canonical input of CONTRACT 1 into d.doc, and points req at it.
 func (d *Decoder) lay(q *question, req *pdp.Request) {
-	const own = 14
+	const own = 14 // nodes that stand in every input, and an empty object for each graft
 	ns := d.doc.Nodes[:0]
 	if need := own + len(d.peer) + len(d.raw.Nodes); cap(ns) < need {
-		ns = make([]pdp.Node, 0, 2*need)
+		ns = make([]pdp.Node, 0, need+min(need, 256))
 	}
 	raw := d.raw.Nodes
 	ns = append(ns, pdp.Node{Kind: pdp.Object, Val: pdp.Span{Len: 5}})
