@@ -17,7 +17,7 @@ allow contains {"rule": "read_tools", "name": "Read tools"} if tool in {"read_fi
 # Writing stays inside the agent's own workspace.
 allow contains {"rule": "workspace_write", "name": "Write in the own workspace", "priority": 10} if {
 	tool in {"write_file", "delete_file"}
-	paths.inside(args.path, workspace)
+	in_workspace
 }
 
 deny contains {
@@ -27,8 +27,11 @@ deny contains {
 	"reason": sprintf("%s may write below %s only", [input.subject.id, workspace]),
 } if {
 	tool in {"write_file", "delete_file"}
-	not paths.inside(args.path, workspace)
+	not in_workspace
 }
+
+# A rule of its own, so that its negation also holds for a call without a path.
+in_workspace if paths.inside(args.path, workspace)
 
 workspace := sprintf("/workspaces/%s", [input.subject.id])
 

@@ -10,9 +10,15 @@ call(tool, args) := {
 	"context": {"environment": "staging"},
 }
 
-allows(in) := {r.rule | some r in agent_tools.allow} with input as in
+allows(q) := ids if {
+	matched := agent_tools.allow with input as q
+	ids := {r.rule | some r in matched}
+}
 
-denies(in) := {r.rule | some r in agent_tools.deny} with input as in
+denies(q) := ids if {
+	matched := agent_tools.deny with input as q
+	ids := {r.rule | some r in matched}
+}
 
 test_agents_read if {
 	allows(call("read_file", {"path": "/etc/motd"})) == {"read_tools"}
@@ -32,25 +38,26 @@ test_agents_write_nowhere_else if {
 }
 
 test_commands_are_kept if {
-	in := call("run_command", {"command": "ls -l"})
-	allows(in) == {"operator_shell"}
-	count(agent_tools.audit) == 1 with input as in
-	count(agent_tools.warn) == 0 with input as in
+	q := call("run_command", {"command": "ls -l"})
+	allows(q) == {"operator_shell"}
+	count(agent_tools.audit) == 1 with input as q
+	count(agent_tools.warn) == 0 with input as q
 }
 
 test_network_commands_warn if {
-	{w.reason | some w in agent_tools.warn} == {"command uses curl"} with input as call("run_command", {"command": "curl x"})
+	warnings := agent_tools.warn with input as call("run_command", {"command": "curl x"})
+	{w.reason | some w in warnings} == {"command uses curl"}
 }
 
 test_destructive_commands_are_denied if {
-	some r in agent_tools.deny with input as call("run_command", {"command": "cd / && rm -rf ."})
-	r.guardrail
+	denied := agent_tools.deny with input as call("run_command", {"command": "cd / && rm -rf ."})
+	{r.rule | some r in denied; r.guardrail} == {"destructive_command"}
 }
 
 test_production_needs_approval if {
-	in := object.union(call("run_command", {"command": "ls"}), {"context": {"environment": "production"}})
-	denies(in) == {"production_approval"}
-	denies(object.union(in, {"context": {"approved": true}})) == set()
+	q := object.union(call("run_command", {"command": "ls"}), {"context": {"environment": "production"}})
+	denies(q) == {"production_approval"}
+	denies(object.union(q, {"context": {"approved": true}})) == set()
 }
 
 pay(amount, role) := {

@@ -9,9 +9,9 @@ ask(user, groups, verb, kind, name, namespace) := {
 	"context": {"namespace": namespace},
 }
 
-permitted(in) if {
-	count(kubernetes_rbac.allow) > 0 with input as in
-	count(kubernetes_rbac.deny) == 0 with input as in
+permitted(q) if {
+	count(kubernetes_rbac.allow) > 0 with input as q
+	count(kubernetes_rbac.deny) == 0 with input as q
 }
 
 test_developers_look_everywhere if {
@@ -33,5 +33,10 @@ test_secrets_are_read_by_name_only if {
 }
 
 test_masters_do_the_rest if permitted(ask("any", ["system:masters"], "delete", "nodes", "n1", ""))
+
+test_groups_are_optional if {
+	q := object.remove(ask("root", [], "get", "pods", "web-1", "shop"), ["subject"])
+	permitted(object.union(q, {"subject": {"type": "user", "id": "root", "properties": {}}}))
+}
 
 test_strangers_do_nothing if not permitted(ask("eve", [], "get", "pods", "web-1", "shop"))

@@ -15,7 +15,10 @@ ask(who, what, owner) := {
 	"context": {},
 }
 
-rules(who, what, owner) := {r.rule | some r in todo.allow} with input as ask(who, what, owner) with data.users as users
+rules(who, what, owner) := ids if {
+	matched := todo.allow with input as ask(who, what, owner) with data.users as users
+	ids := {r.rule | some r in matched}
+}
 
 test_everyone_reads if {
 	rules("beth", "can_read_todos", "") == {"read"}
