@@ -17,7 +17,7 @@ import (
 	"thymus/internal/metrics/prom"
 	"thymus/pdp/admin"
 	"thymus/pdp/engine"
-	"thymus/pdp/server"
+	dataplane "thymus/pdp/server"
 )
 
 // Times of the end: what is in flight gets drainRequests, then the recording drainEvents.
@@ -44,7 +44,7 @@ type sidecar struct {
 	health    *health.Health
 	metrics   *prom.Registry
 
-	data        *server.Server
+	data        *dataplane.Server
 	management  *admin.Server // nil: off
 	diagnostics *admin.Server // nil: off
 	addresses   map[string]string

@@ -9,7 +9,9 @@ import (
 )
 
 // Fail answers with an error whose status says it all (RFC 9457).
-func Fail(w http.ResponseWriter, status int, detail string) { FailWith(w, wire.StatusProblem(status, detail)) }
+func Fail(w http.ResponseWriter, status int, detail string) {
+	FailWith(w, wire.StatusProblem(status, detail))
+}
 
 // FailWith answers with an error.
 func FailWith(w http.ResponseWriter, p *wire.Problem) {
