@@ -17,11 +17,10 @@ type compiler struct {
 	m       *machine // owns the constants
 	prog    *program
 	groups  map[*ast.Rule]*group
+	rules   map[*group][]*ast.Rule
 	paths   map[string]int // input path to its place in machine.paths
 	targets [][]val        // paths of data that some `with` replaces
 	mocked  map[string]bool
-	rows    func(ast.Value) (int32, bool)
-	caps    map[string]*ast.Builtin
 }
 
 // unable is why a rule stays on topdown.
@@ -36,6 +35,7 @@ func unable(loc *ast.Location, format string, args ...any) error {
 func (c *compiler) group(rules []*ast.Rule) *group {
 	g := &group{id: len(c.prog.all)}
 	c.prog.all = append(c.prog.all, g)
+	c.rules[g] = rules
 	head := rules[0].Head
 	prefix := rules[0].Ref().GroundPrefix()
 	for _, r := range rules { // the group's place is its shortest name
@@ -102,11 +102,33 @@ func (c *compiler) isFunction(ref ast.Ref) bool {
 }
 
 // bodies compiles the rules of every group.
-func (c *compiler) bodies(rules map[*group][]*ast.Rule) {
+func (c *compiler) bodies() {
 	for _, g := range c.prog.all {
-		if err := c.compileGroup(g, rules[g]); err != nil {
+		if err := c.compileGroup(g, c.rules[g]); err != nil {
 			g.unable = err
 		}
+	}
+}
+
+// spread tells every group that evaluates one which stays on topdown, so that a request does not find out half way. The
+// merged set is left out: most of its rules do not reach that one.
+func (c *compiler) spread() {
+	for again := true; again; {
+		again = false
+		for _, g := range c.prog.all {
+			if g.unable != nil || g.shape == decisions {
+				continue
+			}
+			for _, x := range g.calls {
+				if x.unable != nil {
+					g.unable, again = fmt.Errorf("evaluates %s: %w", x.name, x.unable), true
+					break
+				}
+			}
+		}
+	}
+	for _, g := range c.prog.all {
+		g.calls = nil
 	}
 }
 

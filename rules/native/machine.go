@@ -59,10 +59,12 @@ type machine struct {
 	path   []val   // stack of keys below data
 	withs  []withPair
 
-	memo  []memoEntry // by group
-	paths []memoEntry // by input path
-	rows  []uint64    // by row of the snapshot: the generation in which it matched
-	made  val         // set of elements that rules computed
+	memo   []memoEntry // by group
+	paths  []memoEntry // by input path
+	rows   []uint64    // by row of the snapshot: the generation in which it matched
+	turn   uint64      // this evaluation, as rows note it
+	made   val         // set of elements that rules computed
+	result *pdp.Result
 
 	arena     arena
 	lowered   []*node
@@ -108,7 +110,7 @@ func (m *machine) finish() {
 		m.lowered = nil
 	}
 	m.scope = scope{}
-	m.made, m.err, m.budget = val{}, nil, nil
+	m.made, m.err, m.budget, m.result = val{}, nil, nil, nil
 	m.sp, m.depth = 0, 0
 	m.cand, m.args, m.path, m.withs = m.cand[:0], m.args[:0], m.path[:0], m.withs[:0]
 	m.bridge.reset()

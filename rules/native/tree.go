@@ -2,7 +2,10 @@ package native
 
 import (
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown/cache"
 	"github.com/open-policy-agent/opa/v1/util"
+
+	"thymus/pdp"
 )
 
 // tnode is a place below data that rules define: OPA's rule tree with our groups.
@@ -38,6 +41,12 @@ type program struct {
 	rows   int
 	match  *group
 	all    []*group
+	static []pdp.Match // by row
+
+	runtime      *ast.Term
+	capabilities *ast.Capabilities
+	values       cache.InterQueryValueCache
+	queries      cache.InterQueryCache
 }
 
 // storeGet is one step into a base document that is read through OPA's store: by the text of the key, which makes

@@ -1,0 +1,216 @@
+package native
+
+import (
+	"strconv"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// infallible are builtins that have an answer for arguments of every type.
+var infallible = map[string]bool{
+	"eq": true, "equal": true, "neq": true, "lt": true, "lte": true, "gt": true, "gte": true,
+	"internal.member_2": true, "internal.member_3": true,
+	"is_string": true, "is_number": true, "is_boolean": true, "is_array": true, "is_object": true, "is_set": true,
+	"is_null": true, "type_name": true,
+}
+
+// cannotFail says that no further solution of a rule's body could raise an error, so that the first is enough where
+// the head is constant.
+func (c *compiler) cannotFail(r *ast.Rule) bool { return c.bodyCannotFail(r.Body) }
+
+func (c *compiler) bodyCannotFail(b ast.Body) bool {
+	for _, e := range b {
+		if !c.exprCannotFail(e) {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *compiler) exprCannotFail(e *ast.Expr) bool {
+	if len(e.With) > 0 {
+		return false
+	}
+	switch t := e.Terms.(type) {
+	case *ast.Term:
+		return c.termCannotFail(t)
+	case []*ast.Term:
+		if !infallible[t[0].String()] {
+			return false
+		}
+		for _, x := range t[1:] {
+			if !c.termCannotFail(x) {
+				return false
+			}
+		}
+		return true
+	case *ast.Every:
+		return c.termCannotFail(t.Domain) && c.bodyCannotFail(t.Body)
+	case *ast.Not:
+		return c.bodyCannotFail(t.Body)
+	case *ast.LogicalAnd:
+		return c.bodyCannotFail(t.Lhs) && c.bodyCannotFail(t.Rhs)
+	case *ast.LogicalOr:
+		return c.bodyCannotFail(t.Lhs) && c.bodyCannotFail(t.Rhs)
+	}
+	return false
+}
+
+func (c *compiler) termCannotFail(t *ast.Term) bool {
+	ok := true
+	vis := ast.NewGenericVisitor(func(x any) bool {
+		switch x := x.(type) {
+		case ast.Ref:
+			ok = ok && !c.virtual(x)
+		case ast.Call, *ast.ObjectComprehension:
+			ok = false
+		case *ast.ArrayComprehension:
+			ok = ok && c.bodyCannotFail(x.Body)
+			return true
+		case *ast.SetComprehension:
+			ok = ok && c.bodyCannotFail(x.Body)
+			return true
+		}
+		return !ok
+	})
+	vis.Walk(t)
+	return ok
+}
+
+// virtual says whether a reference can meet a rule.
+func (c *compiler) virtual(ref ast.Ref) bool {
+	if !ref[0].Equal(ast.DefaultRootDocument) {
+		return false
+	}
+	t := c.prog.root
+	for _, k := range ref[1:] {
+		if !ast.IsConstant(k.Value) {
+			return t != nil && len(t.kids) > 0
+		}
+		kv, err := c.m.constant(k.Value)
+		if err != nil {
+			return true
+		}
+		if t = t.child(c.m, kv); t == nil {
+			return false
+		}
+		if t.group != nil {
+			return true
+		}
+	}
+	return true
+}
+
+// known is a variable whose value can be read before the body runs.
+type known struct {
+	path string
+	load getter
+}
+
+// tests are what the rule begins with that dispatch can use: see test.
+func (c *compiler) tests(g *group, r *ast.Rule) []test {
+	if r.Else != nil {
+		return nil
+	}
+	var out []test
+	vars := map[ast.Var]known{}
+	for i, a := range r.Head.Args {
+		k := known{path: "#" + strconv.Itoa(i), load: func(f *frame) val { return f.r[i] }}
+		if x, ok := a.Value.(ast.Var); ok {
+			if _, again := vars[x]; !again {
+				vars[x] = k
+			}
+		} else if ast.IsConstant(a.Value) {
+			out = c.addTest(out, k, a)
+		}
+	}
+	for _, e := range r.Body {
+		if len(e.With) > 0 {
+			break
+		}
+		t, ok := e.Terms.([]*ast.Term)
+		if ok && !e.Negated && len(t) == 3 {
+			switch t[0].String() {
+			case "eq", "equal":
+				if more, found := c.equality(out, vars, t[1], t[2]); found {
+					out = more
+					continue
+				}
+			case "internal.member_2":
+				if k, found := c.knownTerm(vars, t[1]); found {
+					out = c.addMembers(out, k, t[2])
+				}
+			}
+		}
+		if !c.exprCannotFail(e) {
+			break
+		}
+	}
+	return out
+}
+
+// equality reads `known = constant` as a test and `variable = known` as a name for what is known.
+func (c *compiler) equality(out []test, vars map[ast.Var]known, a, b *ast.Term) ([]test, bool) {
+	for range 2 {
+		if k, ok := c.knownTerm(vars, a); ok {
+			if ast.IsConstant(b.Value) {
+				return c.addTest(out, k, b), true
+			}
+			if x, isVar := b.Value.(ast.Var); isVar {
+				if _, again := vars[x]; !again {
+					vars[x] = k
+					return out, true
+				}
+			}
+		}
+		a, b = b, a
+	}
+	return out, false
+}
+
+// knownTerm is a term that can be read before the body runs: an argument, or constant names below one or the input.
+func (c *compiler) knownTerm(vars map[ast.Var]known, t *ast.Term) (known, bool) {
+	switch x := t.Value.(type) {
+	case ast.Var:
+		k, ok := vars[x]
+		return k, ok
+	case ast.Ref:
+		n := len(x)
+		for _, s := range x[1:] {
+			if !isString(s) {
+				return known{}, false
+			}
+		}
+		if x[0].Equal(ast.InputRootDocument) && n > 1 {
+			return known{path: x.String(), load: c.inputPath(x[1:])}, true
+		}
+		head, ok := x[0].Value.(ast.Var)
+		if k, found := vars[head]; ok && found {
+			var ops []operand
+			for _, s := range x[1:] {
+				ops = append(ops, operand{constant: true, k: strVal(string(s.Value.(ast.String)))})
+			}
+			return known{path: k.path + x[1:].String(), load: follow(k.load, ops, false)}, true
+		}
+	}
+	return known{}, false
+}
+
+func (c *compiler) addTest(out []test, k known, t *ast.Term) []test {
+	v, err := c.m.constant(t.Value)
+	if err != nil {
+		return out
+	}
+	return append(out, test{path: k.path, load: k.load, vals: []val{v}})
+}
+
+func (c *compiler) addMembers(out []test, k known, t *ast.Term) []test {
+	if !ast.IsConstant(t.Value) {
+		return out
+	}
+	v, err := c.m.constant(t.Value)
+	if err != nil || v.kind != array && v.kind != set || len(v.node().e) > manyValues {
+		return out
+	}
+	return append(out, test{path: k.path, load: k.load, vals: v.node().e})
+}

@@ -1,0 +1,275 @@
+package native
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown/cache"
+
+	"thymus/pdp"
+)
+
+// Options is what Compile needs.
+type Options struct {
+	// Compiler has compiled all modules without an error. Its rule tree is read, never written.
+	Compiler *ast.Compiler
+	// Data is the base documents, an object; nil is none.
+	Data ast.Value
+	// Match names the merged set of effects, say data.thymus.match.m; nil: Match finds nothing. Its elements are numbers
+	// of Rows, or arrays of policy row, effect and the rule's own value.
+	Match ast.Ref
+	// Rows is what each numbered element stands for, Rule and Policy included.
+	Rows []pdp.Match
+	// Fallback answers what this engine cannot, and anything that ended in an error here. Nil: errors are reported as
+	// they are. It is topdown over the same modules.
+	Fallback pdp.Evaluator
+	// Runtime is what opa.runtime answers; nil is nothing.
+	Runtime *ast.Term
+	// Queries and Values are caches that builtins of OPA share between evaluations; nil is none.
+	Queries cache.InterQueryCache
+	Values  cache.InterQueryValueCache
+}
+
+// Report says what Compile did.
+type Report struct {
+	Rules    int           // compiled, merged ones and those of `else` included
+	Groups   int           // names that rules define
+	Unable   []Unable      // what stays on topdown
+	Analysis time.Duration // the tree and what `with` replaces
+	Lowering time.Duration // bodies to closures, and dispatch
+}
+
+// Unable is one name, and with it everything that evaluates it, that stays on topdown.
+type Unable struct {
+	Name  string // say data.policies.a.allow
+	Cause string // file:line and what could not be compiled
+}
+
+// Engine is a compiled set of modules: a pdp.Evaluator. It is safe for any number of goroutines.
+type Engine struct {
+	prog     *program
+	fallback pdp.Evaluator
+	pool     sync.Pool
+	stats    counters
+}
+
+type counters struct{ fellBack, panicked atomic.Uint64 }
+
+// Stats counts since Compile.
+type Stats struct {
+	FellBack uint64 // evaluations that topdown answered
+	Panicked uint64 // of these, the ones that ended in a panic here
+}
+
+// Stats may be called at any time.
+func (e *Engine) Stats() Stats {
+	return Stats{FellBack: e.stats.fellBack.Load(), Panicked: e.stats.panicked.Load()}
+}
+
+// Compile lowers everything the compiler's rule tree holds. What cannot be lowered is reported, and is no error.
+func Compile(o Options) (*Engine, *Report, error) {
+	c, rep, err := compile(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	return newEngine(c.prog, o.Fallback), rep, nil
+}
+
+func newEngine(p *program, fallback pdp.Evaluator) *Engine {
+	e := &Engine{prog: p, fallback: fallback}
+	e.pool.New = func() any { return newMachine(p) }
+	return e
+}
+
+func compile(o Options) (c *compiler, rep *Report, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("compile natively: %v", r)
+		}
+	}()
+	if o.Compiler == nil || o.Compiler.RuleTree == nil {
+		return nil, nil, errors.New("compile natively: no compiled modules")
+	}
+	start := time.Now()
+	c = &compiler{
+		opa: o.Compiler, m: &machine{}, groups: map[*ast.Rule]*group{}, rules: map[*group][]*ast.Rule{},
+		paths: map[string]int{}, mocked: map[string]bool{},
+		prog: &program{
+			static: o.Rows, rows: len(o.Rows), runtime: o.Runtime, capabilities: o.Compiler.Capabilities(),
+			values: o.Values, queries: o.Queries,
+		},
+	}
+	data := o.Data
+	if data == nil {
+		data = ast.NewObject()
+	}
+	if c.prog.data, err = c.m.constant(data); err != nil {
+		return nil, nil, fmt.Errorf("base documents: %w", err)
+	}
+	if err = c.collect(); err != nil {
+		return nil, nil, err
+	}
+	c.prog.root = &tnode{byStr: map[string]*tnode{}}
+	if t := o.Compiler.RuleTree.Child(ast.DefaultRootDocument.Value); t != nil {
+		if c.prog.root, err = c.tree(t); err != nil {
+			return nil, nil, err
+		}
+	}
+	if o.Match != nil {
+		if c.prog.match = c.prog.find(c.m, o.Match); c.prog.match != nil {
+			c.prog.match.shape = decisions
+		}
+	}
+	rep = &Report{Groups: len(c.prog.all), Analysis: time.Since(start)}
+	start = time.Now()
+	c.bodies()
+	c.prog.groups = len(c.prog.all)
+	c.spread()
+	for _, g := range c.prog.all {
+		rep.Rules += len(g.rules)
+		if g.unable != nil {
+			rep.Unable = append(rep.Unable, Unable{Name: g.name, Cause: g.unable.Error()})
+		}
+	}
+	rep.Lowering = time.Since(start)
+	return c, rep, nil
+}
+
+func (p *program) find(m *machine, ref ast.Ref) *group {
+	t := p.root
+	for _, k := range ref[1:] {
+		s, ok := k.Value.(ast.String)
+		if !ok {
+			return nil
+		}
+		if t = t.child(m, strVal(string(s))); t == nil {
+			return nil
+		}
+	}
+	return t.group
+}
+
+// resultKeep is up to how much memory a result keeps from one evaluation to the next.
+const resultKeep = 1 << 20
+
+// Match implements pdp.Evaluator.
+func (e *Engine) Match(in *pdp.Doc, b *pdp.Budget, r *pdp.Result) {
+	r.Reset(resultKeep)
+	g := e.prog.match
+	if g == nil {
+		return
+	}
+	m := e.pool.Get().(*machine)
+	if f := e.match(m, g, in, b, r); f != nil {
+		e.answer(f, r, func() { e.fallback.Match(in, b, r) })
+	}
+}
+
+func (e *Engine) match(m *machine, g *group, in *pdp.Doc, b *pdp.Budget, r *pdp.Result) (f *fault) {
+	defer e.leave(m, &f)
+	m.start(in, true, b)
+	m.result, m.turn = r, m.gen
+	regs, sp := m.regs, m.sp
+	m.run(g, m.push(g.regs))
+	m.release(regs, sp)
+	if m.err == nil {
+		m.decide()
+	}
+	return m.err
+}
+
+// leave ends an evaluation. A panic here is a fault of this engine: topdown answers, and the machine, in what state it
+// may be, is not used again.
+func (e *Engine) leave(m *machine, f **fault) {
+	if p := recover(); p != nil {
+		e.stats.panicked.Add(1)
+		*f = &fault{code: pdp.FaultInternal, msg: fmt.Sprintf("panic: %v", p), rerun: true}
+		return
+	}
+	m.finish()
+	e.pool.Put(m)
+}
+
+// answer reports a fault, or lets topdown answer: its verdict counts. A deadline that has passed has passed there too.
+func (e *Engine) answer(f *fault, r *pdp.Result, again func()) {
+	if e.fallback != nil && f.code != pdp.FaultDeadline {
+		e.stats.fellBack.Add(1)
+		again()
+		return
+	}
+	r.Reset(resultKeep)
+	r.AddFault(f.code, -1, f.msg)
+}
+
+// query is a path below data.
+type query struct {
+	path []val
+	also pdp.Query // the same for the fallback
+}
+
+// Query implements pdp.Evaluator. Nothing is remembered.
+func (e *Engine) Query(path []string) pdp.Query {
+	q := &query{path: make([]val, len(path))}
+	for i, s := range path {
+		if n, err := strconv.Atoi(s); err == nil { // as OPA's server reads it
+			q.path[i] = intVal(int64(n))
+		} else {
+			q.path[i] = strVal(s)
+		}
+	}
+	if e.fallback != nil {
+		q.also = e.fallback.Query(path)
+	}
+	return q
+}
+
+// Value implements pdp.Evaluator.
+func (e *Engine) Value(q pdp.Query, in *pdp.Doc, strict bool, b *pdp.Budget, r *pdp.Result) {
+	r.Reset(resultKeep)
+	x, ok := q.(*query)
+	if !ok {
+		r.AddFault(pdp.FaultInternal, -1, "a query of another engine")
+		return
+	}
+	m := e.pool.Get().(*machine)
+	if f := e.value(m, x, in, strict, b, r); f != nil {
+		e.answer(f, r, func() { e.fallback.Value(x.also, in, strict, b, r) })
+	}
+}
+
+func (e *Engine) value(m *machine, q *query, in *pdp.Doc, strict bool, b *pdp.Budget, r *pdp.Result) (f *fault) {
+	defer e.leave(m, &f)
+	m.start(in, strict, b)
+	if m.tick() {
+		return m.err
+	}
+	if v := m.ask(q.path); v.kind != undefined && m.err == nil {
+		r.Defined = true
+		m.emit(&r.Out, pdp.Span{}, v)
+	}
+	return m.err
+}
+
+// ask reads the document at a path below data.
+func (m *machine) ask(path []val) val {
+	t := m.prog.root
+	for i, k := range path {
+		t = t.child(m, k)
+		if t != nil && t.group != nil {
+			v := m.document(t.group)
+			for _, k := range path[i+1:] {
+				if v.kind == undefined {
+					break
+				}
+				v = m.get(v, k)
+			}
+			return v
+		}
+	}
+	return m.extent(t, path)
+}
