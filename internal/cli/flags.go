@@ -56,10 +56,11 @@ func (v *setFlag) String() string { return "" }
 func (v *setFlag) Type() string   { return "key=value" }
 func (v *setFlag) Set(arg string) error {
 	a, err := config.Set(arg)
-	if err == nil {
-		v.source.set = append(v.source.set, a)
+	if err != nil {
+		return errors.New("expected key=value") // pflag says the rest
 	}
-	return err
+	v.source.set = append(v.source.set, a)
+	return nil
 }
 
 // keyFlag is a key's own flag.

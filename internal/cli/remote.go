@@ -25,7 +25,7 @@ const (
 
 // remote asks a running sidecar: the native call, or AuthZEN's for a canonical input.
 func (c *checkFlags) remote(ctx context.Context, q question) (*answer, error) {
-	s, err := newServer(c.server, c.tokenFile, c.ca)
+	s, err := newSidecar(c.server, c.tokenFile, c.ca)
 	if err != nil {
 		return nil, err
 	}
@@ -60,23 +60,23 @@ func (c *checkFlags) remote(ctx context.Context, q question) (*answer, error) {
 	return d.Context, nil
 }
 
-// server is a running sidecar.
-type server struct {
+// remoteSidecar is a running one that is asked over HTTP.
+type remoteSidecar struct {
 	client *http.Client
 	base   string // URL without a path
 	name   string // as it was given, for messages
 	token  string
 }
 
-// newServer reads what --server, --token-file and --ca say.
-func newServer(at, tokenFile, ca string) (*server, error) {
+// newSidecar reads what --server, --token-file and --ca say.
+func newSidecar(at, tokenFile, ca string) (*remoteSidecar, error) {
 	u, err := url.Parse(at)
 	expected := fmt.Errorf("--server: got %q, expected http://HOST:PORT, https://HOST:PORT or unix:///PATH", at)
 	if err != nil {
 		return nil, expected
 	}
 	transport := &http.Transport{Proxy: nil, DisableCompression: true} // a sidecar is asked directly
-	s := &server{client: &http.Client{Transport: transport, CheckRedirect: noRedirect}, name: at}
+	s := &remoteSidecar{client: &http.Client{Transport: transport, CheckRedirect: noRedirect}, name: at}
 	switch {
 	case u.Scheme == "unix" && u.Host == "" && u.Path != "":
 		s.base = "http://unix"
@@ -124,7 +124,7 @@ func readToken(path string) (string, error) {
 }
 
 // post sends JSON and returns the body of a 200. Whatever else comes back is an error with what the server said.
-func (s *server) post(ctx context.Context, path string, body []byte) ([]byte, error) {
+func (s *remoteSidecar) post(ctx context.Context, path string, body []byte) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.base+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err

@@ -1,0 +1,83 @@
+package cli_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// binary is the program under test, built once by TestMain.
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "thymus-cli")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	binary = filepath.Join(dir, "thymus")
+	code := 1
+	if out, err := exec.Command("go", "build", "-o", binary, "thymus").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+	} else {
+		code = m.Run()
+	}
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// call is one run of the program, in a folder of its own with an environment of its own.
+type call struct {
+	args  string // parted by spaces; quoting is not known
+	argv  []string
+	stdin string
+	env   []string
+	files map[string]string
+}
+
+// run gives standard output, standard error and the exit code. DIR in arguments and files is the folder; in what comes
+// back the folder is DIR again.
+func (c call) run(t *testing.T) (stdout, stderr string, code int) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range c.files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(strings.ReplaceAll(text, "DIR", dir)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	argv := append(strings.Fields(c.args), c.argv...)
+	for i := range argv {
+		argv[i] = strings.ReplaceAll(argv[i], "DIR", dir)
+	}
+	cmd := exec.CommandContext(t.Context(), binary, argv...)
+	cmd.Dir = dir
+	cmd.Env = append([]string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}, c.env...)
+	cmd.Stdin = strings.NewReader(c.stdin)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	hide := strings.NewReplacer(dir, "DIR")
+	return hide.Replace(out.String()), hide.Replace(errs.String()), code
+}
+
+const (
+	structured = `{"policy_id":"spend","name":"Spending","version":"2.0.0","default_effect":"allow","rules":[
+  {"rule_id":"cap","name":"Cap","effect":"deny","priority":5,"conditions":[{"field":"params.amount","operator":">","value":1000}]},
+  {"rule_id":"big","effect":"warn","message":"large amount","conditions":[{"field":"params.amount","operator":">","value":100}]},
+  {"rule_id":"book","effect":"audit","conditions":[{"field":"environment.booked","operator":"==","value":true}]}]}`
+	badPolicy = `{"policy_id":"bad","rules":[{"rule_id":"r","effect":"alow"}]}`
+)
