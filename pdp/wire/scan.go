@@ -1,10 +1,7 @@
 package wire
 
 import (
-	"encoding/binary"
 	"hash/maphash"
-	"net/http"
-	"strconv"
 	"unicode/utf8"
 
 	"thymus/pdp"
@@ -28,7 +25,6 @@ type Mode struct {
 // memory. The zero value is not usable: see NewScanner.
 type Scanner struct {
 	problem Problem
-	detail  []byte
 
 	text  []byte // base bytes that are not ours, the body, and pad
 	base  int    // where the body begins
@@ -244,111 +240,4 @@ func (s *Scanner) literal(word string) bool {
 	}
 	s.pos += len(word)
 	return true
-}
-
-// number passes a number and returns its text.
-func (s *Scanner) number() (pdp.Span, *Problem) {
-	text, start := s.text, s.pos
-	i := start
-	if text[i] == '-' {
-		i++
-	}
-	switch c := text[i]; {
-	case c == '0':
-		i++
-	case c >= '1' && c <= '9':
-		for i++; text[i]-'0' <= 9; i++ {
-		}
-	default:
-		s.pos = i
-		return pdp.Span{}, s.unexpected("a digit")
-	}
-	if text[i] == '.' {
-		i++
-		if text[i]-'0' > 9 {
-			s.pos = i
-			return pdp.Span{}, s.unexpected("a digit")
-		}
-		for i++; text[i]-'0' <= 9; i++ {
-		}
-	}
-	if c := text[i]; c == 'e' || c == 'E' {
-		i++
-		if c := text[i]; c == '+' || c == '-' {
-			i++
-		}
-		if text[i]-'0' > 9 {
-			s.pos = i
-			return pdp.Span{}, s.unexpected("a digit")
-		}
-		exp := 0
-		for ; text[i]-'0' <= 9; i++ {
-			if exp <= MaxExponent {
-				exp = exp*10 + int(text[i]-'0')
-			}
-		}
-		if exp > MaxExponent {
-			return pdp.Span{}, s.atFault(start, "a number's exponent is beyond "+strconv.Itoa(MaxExponent))
-		}
-	}
-	if i-start > MaxNumber {
-		return pdp.Span{}, s.atFault(start, "a number is longer than "+strconv.Itoa(MaxNumber)+" bytes")
-	}
-	s.pos = i
-	return pdp.Span{Off: uint32(start), Len: uint32(i - start)}, nil
-}
-
-const (
-	ones  = 0x0101010101010101
-	highs = 0x8080808080808080
-)
-
-// str passes a string, from its opening quote on, and returns its text, unescaped in place.
-func (s *Scanner) str() (pdp.Span, *Problem) {
-	text := s.text
-	start := s.pos + 1
-	i := start
-	wide := uint64(0)
-	for {
-		w := binary.LittleEndian.Uint64(text[i:])
-		// Of each term the lowest byte that is marked is marked rightly; what borrows spoil lies above it.
-		quote, escape := w^(ones*'"'), w^(ones*'\\')
-		hit := ((quote-ones) & ^quote | (escape-ones) & ^escape | (w-ones*0x20) & ^w) & highs
-		if hit == 0 {
-			wide |= w & highs
-			i += 8
-			continue
-		}
-		n := trailing(hit)
-		wide |= w & highs & (1<<(8*n) - 1)
-		i += n
-		break
-	}
-	if text[i] == '"' {
-		s.pos = i + 1
-		if wide != 0 && !utf8.Valid(text[start:i]) {
-			return pdp.Span{}, s.badText(start)
-		}
-		return pdp.Span{Off: uint32(start), Len: uint32(i - start)}, nil
-	}
-	return s.strSlow(start, i)
-}
-
-func (s *Scanner) malformed(pos int, detail string) *Problem {
-	p := s.fresh(KindMalformed, pos-s.base)
-	p.Detail = s.compose("offset ", strconv.Itoa(p.Offset), ": ", detail)
-	return p
-}
-
-func (s *Scanner) fresh(k Kind, offset int) *Problem {
-	s.problem = Problem{Kind: k, Status: http.StatusBadRequest, Offset: offset}
-	return &s.problem
-}
-
-func (s *Scanner) compose(parts ...string) string {
-	s.detail = s.detail[:0]
-	for _, p := range parts {
-		s.detail = append(s.detail, p...)
-	}
-	return string(s.detail)
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"net/http"
 	"strconv"
 
 	"thymus/pdp"
@@ -8,6 +9,14 @@ import (
 
 // maxPath bounds the path of a member at fault, in bytes: it goes back to the caller, who made it.
 const maxPath = 256
+
+// malformed is a problem of the body at a position of the text.
+func (s *Scanner) malformed(pos int, detail string) *Problem {
+	offset := pos - s.base
+	s.problem = Problem{Kind: KindMalformed, Status: http.StatusBadRequest, Offset: offset,
+		Detail: "offset " + strconv.Itoa(offset) + ": " + detail}
+	return &s.problem
+}
 
 // atFault is a problem of the member being read.
 func (s *Scanner) atFault(pos int, detail string) *Problem {

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/binary"
 	"math/bits"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -8,7 +9,41 @@ import (
 	"thymus/pdp"
 )
 
-func trailing(hit uint64) int { return bits.TrailingZeros64(hit) >> 3 }
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// str passes a string, from its opening quote on, and returns its text, unescaped in place.
+func (s *Scanner) str() (pdp.Span, *Problem) {
+	text := s.text
+	start := s.pos + 1
+	i := start
+	wide := uint64(0)
+	for {
+		w := binary.LittleEndian.Uint64(text[i:])
+		// Of each term the lowest byte that is marked is marked rightly; what borrows spoil lies above it.
+		quote, escape := w^(ones*'"'), w^(ones*'\\')
+		hit := ((quote-ones) & ^quote | (escape-ones) & ^escape | (w-ones*0x20) & ^w) & highs
+		if hit == 0 {
+			wide |= w & highs
+			i += 8
+			continue
+		}
+		n := bits.TrailingZeros64(hit) >> 3
+		wide |= w & highs & (1<<(8*n) - 1)
+		i += n
+		break
+	}
+	if text[i] == '"' {
+		s.pos = i + 1
+		if wide != 0 && !utf8.Valid(text[start:i]) {
+			return pdp.Span{}, s.badText(start)
+		}
+		return pdp.Span{Off: uint32(start), Len: uint32(i - start)}, nil
+	}
+	return s.strSlow(start, i)
+}
 
 // strSlow goes on where str met an escape, a control character or the end: start is the first byte of the string's
 // text, i the byte that stopped it. What an escape stands for is never longer than the escape, so the text is written
