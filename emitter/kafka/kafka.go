@@ -1,0 +1,198 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	kafka "github.com/segmentio/kafka-go"
+
+	"thymus/emitter/sink"
+)
+
+// Sink delivers to one topic. It implements sink.Sink and sink.Chainer.
+type Sink struct {
+	o           Options
+	acks        kafka.RequiredAcks
+	compression kafka.Compression
+	addr        net.Addr
+	source      string
+	readers     sync.Pool
+
+	mu      sync.Mutex
+	client  *kafka.Client // nil: to be made
+	renewed time.Time
+	closed  bool
+}
+
+// New makes a sink. It connects to nobody: that no broker answers is no reason not to start. *OptionError where an
+// option cannot be, files included.
+func New(o Options) (*Sink, error) {
+	switch {
+	case len(o.Brokers) == 0:
+		return nil, &OptionError{"brokers", errors.New("none named")}
+	case o.Topic == "":
+		return nil, &OptionError{"topic", errors.New("none named")}
+	}
+	if o.MetadataAge == 0 {
+		o.MetadataAge = 2 * time.Second
+	}
+	s := &Sink{o: o, addr: kafka.TCP(o.Brokers...), source: "/thymus/" + o.Instance + "/"}
+	var err error
+	if s.acks, err = o.acks(); err != nil {
+		return nil, err
+	}
+	if s.compression, err = o.compression(); err != nil {
+		return nil, err
+	}
+	if _, err := s.transport(); err != nil {
+		return nil, err
+	}
+	s.readers.New = func() any { return &records{prefix: s.source} }
+	return s, nil
+}
+
+// ChainTopic is where the heads of the journal's chain go.
+func (s *Sink) ChainTopic() string { return s.o.Topic + ".chain" }
+
+// Name is "kafka".
+func (s *Sink) Name() string { return "kafka" }
+
+func (s *Sink) transport() (*kafka.Transport, error) {
+	tls, err := s.o.TLS.config()
+	if err != nil {
+		return nil, err
+	}
+	auth, err := s.o.SASL.mechanism()
+	if err != nil {
+		return nil, err
+	}
+	return &kafka.Transport{
+		Dial:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+		DialTimeout:    5 * time.Second,
+		IdleTimeout:    time.Minute,
+		MetadataTTL:    s.o.MetadataAge,
+		MetadataTopics: []string{s.o.Topic, s.ChainTopic()}, // else all of the cluster's
+		ClientID:       "thymus",
+		TLS:            tls,
+		SASL:           auth,
+	}, nil
+}
+
+var errClosed = errors.New("the sink is closed")
+
+// conn is the client of the moment.
+func (s *Sink) conn() (*kafka.Client, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, errClosed
+	}
+	if s.client == nil {
+		t, err := s.transport()
+		if err != nil {
+			return nil, err
+		}
+		s.client, s.renewed = &kafka.Client{Addr: s.addr, Transport: t}, time.Now()
+	}
+	return s.client, nil
+}
+
+// forget gives up a client that failed, at most twice a second. kafka-go learns of new leaders only when its metadata
+// has aged, and keeps what it knew of brokers that went away; a new client asks at once.
+func (s *Sink) forget(c *kafka.Client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c == nil || s.client != c || time.Since(s.renewed) < 500*time.Millisecond {
+		return
+	}
+	s.client = nil
+	c.Transport.(*kafka.Transport).CloseIdleConnections()
+}
+
+// Partitions asks how many there are. The answer may be as old as Options.MetadataAge.
+func (s *Sink) Partitions(ctx context.Context) (int, error) { return s.partitions(ctx, s.o.Topic) }
+
+func (s *Sink) partitions(ctx context.Context, topic string) (int, error) {
+	c, err := s.conn()
+	if err != nil {
+		return 0, err
+	}
+	res, err := c.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}})
+	switch {
+	case err != nil:
+	case len(res.Topics) != 1:
+		err = fmt.Errorf("metadata of %d topics, expected 1", len(res.Topics))
+	case res.Topics[0].Error != nil:
+		err = res.Topics[0].Error
+	case len(res.Topics[0].Partitions) == 0:
+		err = kafka.LeaderNotAvailable
+	default:
+		return len(res.Topics[0].Partitions), nil
+	}
+	s.forget(c)
+	return 0, s.explain(topic, err)
+}
+
+// Partition is murmur2's, as in the Java client.
+func (s *Sink) Partition(key []byte, n int) int { return partition(key, n) }
+
+// Send produces a batch to a partition and awaits the acknowledgement.
+func (s *Sink) Send(ctx context.Context, part int, batch []sink.Message) error {
+	r := s.readers.Get().(*records)
+	r.reset(batch)
+	err := s.produce(ctx, s.o.Topic, part, r)
+	if err == nil {
+		s.readers.Put(r) // after a failure a connection may still be reading it
+	}
+	return err
+}
+
+// SendHead produces a checkpoint of the journal to the chain's topic.
+func (s *Sink) SendHead(ctx context.Context, checkpoint []byte) error {
+	n, err := s.partitions(ctx, s.ChainTopic())
+	if err != nil {
+		return err
+	}
+	key := []byte(s.o.Instance)
+	return s.produce(ctx, s.ChainTopic(), partition(key, n), kafka.NewRecordReader(kafka.Record{
+		Time: time.Now(), Key: kafka.NewBytes(key), Value: kafka.NewBytes(checkpoint),
+		Headers: []kafka.Header{{Key: "content-type", Value: []byte(contentType)}},
+	}))
+}
+
+func (s *Sink) produce(ctx context.Context, topic string, part int, r kafka.RecordReader) error {
+	c, err := s.conn()
+	if err != nil {
+		return err
+	}
+	res, err := c.Produce(ctx, &kafka.ProduceRequest{
+		Topic: topic, Partition: part, RequiredAcks: s.acks, Compression: s.compression, Records: r,
+	})
+	if err == nil && res != nil {
+		err = res.Error
+	}
+	if err == nil {
+		return nil
+	}
+	err = s.explain(topic, err)
+	if refused := (*sink.RefusedError)(nil); !errors.As(err, &refused) {
+		s.forget(c)
+	}
+	return err
+}
+
+// Close gives up the connections.
+func (s *Sink) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	if s.client != nil {
+		s.client.Transport.(*kafka.Transport).CloseIdleConnections()
+		s.client = nil
+	}
+	return nil
+}
