@@ -11,7 +11,10 @@ import (
 // goes when it is too old or when the size limit is passed; delivery is in order, so that those are the oldest. One that
 // holds undelivered events goes only when the size limit forces it, which each sink counts as expired, and never with
 // Strict.
-func (j *Journal) Retain() {
+func (j *Journal) Retain() { j.retain(0) }
+
+// retain makes room for n bytes more.
+func (j *Journal) retain(n int64) {
 	j.retaining.Lock()
 	defer j.retaining.Unlock()
 	for {
@@ -22,7 +25,7 @@ func (j *Journal) Retain() {
 			return
 		}
 		s := j.segs[0]
-		over := j.held > j.o.RetainSize
+		over := j.held+n > j.o.RetainSize
 		j.mu.Unlock()
 		old := j.o.RetainAge > 0 && s.high < j.o.Now().Add(-j.o.RetainAge).UnixNano()
 		settled := true
@@ -61,7 +64,7 @@ func (j *Journal) room(n int64) error {
 		return nil
 	}
 	if j.tooMuch(n) {
-		j.Retain()
+		j.retain(n)
 		if j.tooMuch(n) {
 			return &LimitError{Held: j.heldNow(), Limit: j.o.RetainSize}
 		}

@@ -107,17 +107,17 @@ func (v *verifier) segment(first uint64, sg *segmentCheck, last bool) error {
 		return nil
 	}
 	if notExist(err) {
-		if v.known || last {
+		if !v.expired(first) {
 			v.problem(sidePath, 0, 0, "the side file is missing: nothing proves the segment")
 		}
-		return nil // or retention took the oldest segment meanwhile
+		return nil
 	} else if err != nil {
 		return &WriteError{"read", sidePath, err}
 	}
 	f, err := os.Open(path)
 	if notExist(err) {
-		if _, serr := os.Stat(sidePath); notExist(serr) && !v.known {
-			return nil // retention again
+		if v.expired(first) {
+			return nil
 		}
 		v.problem(path, 0, 0, "the segment is missing")
 		f, err = os.Open(os.DevNull)
@@ -142,6 +142,20 @@ func (v *verifier) segment(first uint64, sg *segmentCheck, last bool) error {
 		v.problem(sidePath, 0, 0, "holds no record that can be read")
 	}
 	return sg.end(end+1, int64(len(side)), last)
+}
+
+// expired says whether retention has removed the segment meanwhile, with all before it. What comes next then begins the
+// journal.
+func (v *verifier) expired(first uint64) bool {
+	l, err := list(v.dir)
+	if err != nil {
+		return false
+	}
+	if l.trim(); len(l.segments) == 0 || l.segments[0] <= first {
+		return false
+	}
+	v.known, v.final, v.rep.First = false, 0, l.segments[0]
+	return true
 }
 
 func emptyOrGone(path string) bool {
