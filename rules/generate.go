@@ -164,7 +164,7 @@ func (g *generator) bodies(r *structuredRule) [][]string {
 	bodies, split := [][]string{nil}, false
 	for i := range r.conditions {
 		c := &r.conditions[i]
-		ways := c.ways(i)
+		ways := g.ways(c, i)
 		if len(ways) > 1 && split {
 			ways = [][]string{{g.holdsName(c, false)}}
 		}
@@ -180,6 +180,19 @@ func (g *generator) bodies(r *structuredRule) [][]string {
 	return bodies
 }
 
+// maxNots is how many values of not_in stand in a body by themselves; a longer list becomes a helper rule.
+const maxNots = 4
+
+// ways are those of the condition, by way of a helper rule for a long not_in. It cannot be written as the negation of
+// in: topdown evaluates the operands of a negated call first, so that it is undefined where the field is.
+func (g *generator) ways(c *condition, n int) [][]string {
+	if c.op == "not_in" && len(c.value.items) > maxNots {
+		in := condition{path: c.path, op: "in", value: c.value}
+		return [][]string{{"not " + g.holdsName(&in, false)}}
+	}
+	return c.ways(n)
+}
+
 // ways are the bodies of which one must hold for the condition to hold; n tells its variables from those of others.
 func (c *condition) ways(n int) [][]string {
 	x := reference("input", c.path)
@@ -193,7 +206,11 @@ func (c *condition) ways(n int) [][]string {
 	case "in":
 		return one(x + " in " + setOf(c.value.items))
 	case "not_in":
-		return one("not " + x + " in " + setOf(c.value.items))
+		var each []string
+		for _, item := range c.value.items {
+			each = append(each, "not "+x+" == "+string(item.appendJSON(nil)))
+		}
+		return one(each...)
 	case ">", "<", ">=", "<=":
 		if c.value.kind == pdp.Number {
 			return one("is_number("+x+")", x+" "+c.op+" "+v)

@@ -100,7 +100,7 @@ func (g *generator) dodgeBody(r *structuredRule) []string {
 		c := &r.conditions[i]
 		switch {
 		case c.negated():
-			plain = append(plain, c.ways(i)[0]...)
+			plain = append(plain, g.ways(c, i)[0]...)
 		case dodgeable == 1:
 			helped = append(helped, g.oddity(c).name)
 		default:

@@ -49,8 +49,8 @@ func regoProblems(name string, err error, problems *Problems) {
 			p.File, p.Line, p.Column = e.Location.File, e.Location.Row, e.Location.Col
 		}
 		if e.Details != nil {
-			if lines := e.Details.Lines(); len(lines) > 0 {
-				p.Detail += ": " + strings.Join(lines, " / ")
+			if lines := strings.Join(e.Details.Lines(), " / "); lines != "" && !strings.Contains(lines, generatedRoot) {
+				p.Detail += ": " + lines
 			}
 		}
 		problems.add(p)
@@ -88,9 +88,12 @@ func effectOf(r *ast.Rule) pdp.Effect {
 	return e
 }
 
-// checkEffects says whether the module has effect rules, and adds a problem for each that is no partial set.
+// checkEffects says whether a module at or below policies has effect rules, and adds a problem for each that is no partial set.
 func checkEffects(f *regoFile, problems *Problems) bool {
 	found := false
+	if path := f.module.Package.Path; len(path) < 2 || !isPolicies(path[1]) {
+		return false // a library may call its rules what it likes
+	}
 	for _, r := range f.module.Rules {
 		e := effectOf(r)
 		if e == pdp.None {
@@ -121,7 +124,7 @@ func gather(files []*regoFile, problems *Problems) []*regoPolicy {
 		has := checkEffects(f, problems)
 		id := policyID(f.module.Package)
 		if id == "" {
-			if has && len(f.module.Package.Path) == 2 && isPolicies(f.module.Package.Path[1]) {
+			if has && len(f.module.Package.Path) == 2 {
 				loc := f.module.Package.Location
 				problems.add(Problem{File: f.name, Line: loc.Row, Column: loc.Col,
 					Detail: "a policy needs a name below policies; write package policies.NAME"})

@@ -43,7 +43,7 @@ func (v *vars) expr(e *ast.Expr) (builder, error) {
 	case *ast.Term:
 		return v.truth(t)
 	case []*ast.Term:
-		if e.IsEquality() && len(t) == 3 {
+		if (e.IsEquality() || e.IsAssignment()) && len(t) == 3 {
 			return v.unify(t[1], t[2])
 		}
 		return v.call(e, t)

@@ -20,11 +20,13 @@ type Options struct {
 	Compiler *ast.Compiler
 	// Data is the base documents, an object; nil is none.
 	Data ast.Value
-	// Match names the merged set of effects, say data.thymus.match.m; nil: Match finds nothing. Its elements are numbers
-	// of Rows, or arrays of policy row, effect and the rule's own value.
-	Match ast.Ref
-	// Rows is what each numbered element stands for, Rule and Policy included.
+	// Sets are what Match asks, in this order.
+	Sets []Set
+	// Rows is what each row of the snapshot's rules is as a match.
 	Rows []pdp.Match
+	// Constants are the elements of effect sets that are rows: an element computed by a rule that equals one of its own
+	// set is that row.
+	Constants []Constant
 	// Fallback answers what this engine cannot, and anything that ended in an error here. Nil: errors are reported as
 	// they are. It is topdown over the same modules.
 	Fallback pdp.Evaluator
@@ -33,6 +35,27 @@ type Options struct {
 	// Queries and Values are caches that builtins of OPA share between evaluations; nil is none.
 	Queries cache.InterQueryCache
 	Values  cache.InterQueryValueCache
+}
+
+// Set is one set of effect rules.
+type Set struct {
+	Ref ast.Ref // where it lies, say data.policies.a.deny
+	// Merged: nothing but Match reads the set, and its elements are numbers of Rows, or arrays of policy row, effect (its
+	// number in pdp) and the rule's own value. It is not built: what it holds is reported as it is found.
+	Merged bool
+	// Policy and Effect are those of every element of a set that is not merged.
+	Policy int32
+	Effect pdp.Effect
+	// When, if given, decides by the input whether the set can hold anything. It may be called by many goroutines.
+	When func(*pdp.Doc) bool
+}
+
+// Constant is one element that is a row.
+type Constant struct {
+	Policy int32
+	Effect pdp.Effect
+	Value  ast.Value
+	Row    int32
 }
 
 // Report says what Compile did.
@@ -120,10 +143,8 @@ func compile(o Options) (c *compiler, rep *Report, err error) {
 			return nil, nil, err
 		}
 	}
-	if o.Match != nil {
-		if c.prog.match = c.prog.find(c.m, o.Match); c.prog.match != nil {
-			c.prog.match.shape = decisions
-		}
+	if err = c.sets(o); err != nil {
+		return nil, nil, err
 	}
 	rep = &Report{Groups: len(c.prog.all), Analysis: time.Since(start)}
 	start = time.Now()
@@ -140,47 +161,33 @@ func compile(o Options) (c *compiler, rep *Report, err error) {
 	return c, rep, nil
 }
 
-func (p *program) find(m *machine, ref ast.Ref) *group {
-	t := p.root
-	for _, k := range ref[1:] {
-		s, ok := k.Value.(ast.String)
-		if !ok {
-			return nil
-		}
-		if t = t.child(m, strVal(string(s))); t == nil {
-			return nil
-		}
-	}
-	return t.group
-}
-
 // resultKeep is up to how much memory a result keeps from one evaluation to the next.
 const resultKeep = 1 << 20
 
 // Match implements pdp.Evaluator.
 func (e *Engine) Match(in *pdp.Doc, b *pdp.Budget, r *pdp.Result) {
 	r.Reset(resultKeep)
-	g := e.prog.match
-	if g == nil {
-		return
-	}
 	m := e.pool.Get().(*machine)
-	if f := e.match(m, g, in, b, r); f != nil {
+	if f := e.match(m, in, b, r); f != nil {
 		e.answer(f, r, func() { e.fallback.Match(in, b, r) })
 	}
 }
 
-func (e *Engine) match(m *machine, g *group, in *pdp.Doc, b *pdp.Budget, r *pdp.Result) (f *fault) {
+func (e *Engine) match(m *machine, in *pdp.Doc, b *pdp.Budget, r *pdp.Result) (f *fault) {
 	defer e.leave(m, &f)
 	m.start(in, true, b)
 	m.result, m.turn = r, m.gen
-	regs, sp := m.regs, m.sp
-	m.run(g, m.push(g.regs))
-	m.release(regs, sp)
-	if m.err == nil {
-		m.decide()
+	for i := range e.prog.sets {
+		s := &e.prog.sets[i]
+		if s.when != nil && !s.when(in) {
+			continue
+		}
+		m.decide(s)
+		if m.err != nil {
+			return m.err
+		}
 	}
-	return m.err
+	return nil
 }
 
 // leave ends an evaluation. A panic here is a fault of this engine: topdown answers, and the machine, in what state it

@@ -39,9 +39,11 @@ type program struct {
 	groups int
 	paths  int
 	rows   int
-	match  *group
 	all    []*group
+	sets   []effects
 	static []pdp.Match // by row
+	// constants holds, for a policy and effect, an object of the elements that are rows, with their numbers.
+	constants map[effectKey]*node
 
 	runtime      *ast.Term
 	capabilities *ast.Capabilities
