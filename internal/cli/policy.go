@@ -21,7 +21,7 @@ func policyCommand(std Stdio) *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(validateCommand(std), listCommand(std))
+	cmd.AddCommand(validateCommand(std), testCommand(std), listCommand(std), convertCommand(std))
 	return cmd
 }
 
