@@ -2,5 +2,11 @@
 
 package ring
 
+import "golang.org/x/sys/unix"
+
 // Abandon lets go of the file's lock and nothing else, as a process that dies does.
-func (r *Ring) Abandon() { r.file.f.Close() }
+func (r *Ring) Abandon() {
+	unix.Flock(int(r.file.f.Fd()), unix.LOCK_UN) // closing is not enough while the file is mapped
+	r.file.f.Close()
+	r.closed.Store(true)
+}
