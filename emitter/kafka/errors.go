@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	kafka "github.com/segmentio/kafka-go"
 
@@ -17,6 +18,9 @@ func (s *Sink) explain(topic string, err error) error {
 	case !errors.As(err, &code):
 		if errors.Is(err, context.DeadlineExceeded) {
 			return fmt.Errorf("kafka: no answer from %s in time: %w", s.addr, err)
+		}
+		if s.o.SASL.Username != "" && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
+			return fmt.Errorf("kafka: the broker hung up; perhaps authentication as %q failed: %w", s.o.SASL.Username, err)
 		}
 		return fmt.Errorf("kafka: %w", err)
 	case code == kafka.MessageSizeTooLarge, code == kafka.RecordListTooLarge, code == kafka.InvalidMessageSize,
