@@ -52,12 +52,6 @@ func (c *conn) phase() (phase, deadline int64) {
 	return w & phases, w >> 2
 }
 
-// handle is entered when a request has arrived whole. It says whether the connection must end with the answer.
-func (c *conn) handle() (last bool) {
-	c.word.Store(handling)
-	return c.set.closing.Load()
-}
-
 // rest is entered between two requests.
 func (c *conn) rest() {
 	c.enter(idle, c.set.idleTimeout)

@@ -54,6 +54,7 @@ const sample = 64
 // add admits a connection; at the limit an idle one makes place. It refuses where none is idle.
 func (s *conns) add(c *conn) bool {
 	c.set = s
+	s.clock.tick() // so that connections that come in a rush are told apart
 	c.enter(idle, s.idleTimeout)
 	s.mu.Lock()
 	defer s.mu.Unlock()

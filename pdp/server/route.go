@@ -14,14 +14,19 @@ import (
 // meshPrefix is what belongs to the Mesh, of the raw target.
 const meshPrefix = "/ext_authz/"
 
-// handle answers one request.
+// handle answers one request, and tells the client if it is the connection's last.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
-	path, query := target(ctx.Request.Header.RequestURI())
-	defer s.rescue(ctx, path)
 	c := owner(ctx.Conn())
-	if c.handle() || wantsClose(&ctx.Request.Header) {
+	c.word.Store(handling)
+	s.route(ctx, c)
+	if s.conns.closing.Load() || wantsClose(&ctx.Request.Header) {
 		ctx.SetConnectionClose()
 	}
+}
+
+func (s *Server) route(ctx *fasthttp.RequestCtx, c *conn) {
+	path, query := target(ctx.Request.Header.RequestURI())
+	defer s.rescue(ctx, path)
 	if smuggles(&ctx.Request.Header) {
 		ctx.SetConnectionClose()
 		s.refuse(ctx, path, http.StatusBadRequest, "both content-length and transfer-encoding are set")
@@ -142,18 +147,19 @@ func wantsClose(h *fasthttp.RequestHeader) bool {
 }
 
 // smuggles says whether a request carries both ways of saying where its body ends (RFC 9112, 6.3): fasthttp follows the
-// chunks, and somebody before us may have followed the length.
+// chunks, and somebody before us may have followed the length. fasthttp counts -1 for chunks, and 0 where they were
+// empty.
 func smuggles(h *fasthttp.RequestHeader) bool {
-	if h.ContentLength() != -1 {
+	if n := h.ContentLength(); n != -1 && n != 0 {
 		return false
 	}
+	length, encoding := false, false
 	for line := range bytes.Lines(h.RawHeaders()) {
 		name, _, _ := bytes.Cut(line, []byte{':'})
-		if bytes.EqualFold(name, []byte("content-length")) {
-			return true
-		}
+		length = length || equalFold(name, "content-length")
+		encoding = encoding || equalFold(name, "transfer-encoding")
 	}
-	return false
+	return length && encoding
 }
 
 // rescue answers a request that ended in a panic, and says so.
