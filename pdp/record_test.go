@@ -46,7 +46,7 @@ func TestRecordsComeBackAsTheyWere(t *testing.T) {
 }
 
 func TestARecordOfADecisionIsBounded(t *testing.T) {
-	long := strings.Repeat("é", 40_000)
+	long := "x" + strings.Repeat("é", 40_000) // every limit falls inside a character
 	s := &pdp.Snapshot{Revision: "rev"}
 	req := &pdp.Request{SubjectType: long, SubjectID: long, Role: long, Action: long, Resource: long, Correlation: long, HasResource: true}
 	d := &pdp.Decision{Effect: pdp.Deny, Matched: true, Row: -1, Policy: long, Rule: long, Reason: long, Quarantined: true}
@@ -69,7 +69,7 @@ func TestARecordOfADecisionIsBounded(t *testing.T) {
 	if strings.Join(names, " ") != want {
 		t.Errorf("cut are %q", names)
 	}
-	if !strings.HasPrefix(long, got.SubjectID) || len(got.SubjectID) != pdp.MaxName || len(got.Resource) != pdp.MaxResource {
+	if !strings.HasPrefix(long, got.SubjectID) || len(got.SubjectID) != pdp.MaxName-1 || len(got.Resource) != pdp.MaxResource-1 {
 		t.Errorf("subject of %d bytes, resource of %d", len(got.SubjectID), len(got.Resource))
 	}
 	if !got.Flags.Has(pdp.FlagMatched|pdp.FlagResource|pdp.FlagQuarantined) || got.Flags.Has(pdp.FlagRole) {

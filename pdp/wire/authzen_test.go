@@ -125,6 +125,11 @@ func TestEvaluationsMergeDefaultsIntoItems(t *testing.T) {
 			`{` + alice + `,` + read + `,"resource":{"type":"record"},"evaluations":[{"resource":{"id":"r1"}},{}]}`,
 			[]string{`alice read r1 {} {}`, `evaluations.1.resource.id: a required member is missing`},
 		},
+		"an id and a name that the defaults have": {
+			`{"subject":{"id":"alice"},"action":{"name":"read","properties":{"x":1}},"resource":{"id":"r1"},` +
+				`"evaluations":[{"subject":{"type":"user"},"action":{},"resource":{"type":"t"}}]}`,
+			[]string{`alice read r1 {} {}`},
+		},
 		"items that lack what they need, or are nothing": {
 			`{` + alice + `,` + read + `,"evaluations":[{` + record + `},{},null,{"resource":"x"},{"context":null,` + record +
 				`},{"action":{"name":""},` + record + `}]}`,

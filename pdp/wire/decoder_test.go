@@ -112,3 +112,23 @@ func TestTheBodyMayBeReusedAtOnce(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+func TestReleaseKeepsSmallMemoryAndGivesLargeBack(t *testing.T) {
+	d := wire.NewDecoder()
+	var req pdp.Request
+	small, large := []byte(data1), []byte(`{"input":[`+strings.Repeat("0,", 100_000)+`0]}`)
+	use := func(body []byte) func() {
+		return func() {
+			if e := d.Data(nil, body, subjectID, &req); e != nil {
+				t.Fatal(e)
+			}
+			d.Release()
+		}
+	}
+	if n := testing.AllocsPerRun(50, use(small)); n != 0 {
+		t.Errorf("a small call allocates %v times after a release", n)
+	}
+	if n := testing.AllocsPerRun(5, use(large)); n == 0 {
+		t.Error("a large call's memory stayed")
+	}
+}

@@ -78,6 +78,19 @@ func TestNativeCallBecomesTheCanonicalInput(t *testing.T) {
 	}
 }
 
+func TestEverySurfaceHasItsName(t *testing.T) {
+	for s := range pdp.Surface(pdp.Surfaces) {
+		var req pdp.Request
+		if p := wire.NewDecoder().Native([]byte(`{"agent_id":"a","action":"b"}`), s, nil, &req); p != nil {
+			t.Fatal(p)
+		}
+		checkRequest(t, &req)
+		if req.Surface != s {
+			t.Errorf("got %s, want %s", req.Surface, s)
+		}
+	}
+}
+
 // checkRequest fails where a request's fields do not say what its input says.
 func checkRequest(t testing.TB, req *pdp.Request) {
 	t.Helper()
