@@ -8,6 +8,9 @@ import (
 	"sort"
 	"testing"
 
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
+
 	"thymus/pdp"
 	"thymus/rules"
 )
@@ -108,3 +111,6 @@ func decide(t testing.TB, set *rules.Set, input string) (*pdp.Decision, *pdp.Res
 	pdp.Combine(set.Snapshot, req, r, d)
 	return d, r
 }
+
+// inmemFrom is OPA's own store of some data, for the oracles.
+func inmemFrom(data map[string]any) storage.Store { return inmem.NewFromObject(data) }

@@ -1,0 +1,189 @@
+package native_test
+
+import (
+	"context"
+	"math/rand"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"thymus/pdp"
+	"thymus/rules/native"
+)
+
+// oracle is topdown, asked for one document at a time.
+type oracle struct {
+	c     *ast.Compiler
+	store storage.Store
+	txn   storage.Transaction
+}
+
+func newOracle(t testing.TB, c *ast.Compiler, data string) *oracle {
+	v, err := ast.ValueFromReader(strings.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := ast.JSON(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &oracle{c: c, store: inmem.NewFromObjectWithOpts(x.(map[string]any), inmem.OptReturnASTValuesOnRead(true))}
+	o.txn = storage.NewTransactionOrDie(context.Background(), o.store)
+	return o
+}
+
+// ask returns the document as JSON, empty where it is undefined.
+func (o *oracle) ask(path string, in ast.Value, strict bool) (string, error) {
+	q := topdown.NewQuery(ast.MustParseBody("x = " + path)).WithCompiler(o.c).WithStore(o.store).WithTransaction(o.txn).WithStrictBuiltinErrors(strict)
+	if in != nil {
+		q = q.WithInput(ast.NewTerm(in))
+	}
+	rs, err := q.Run(context.Background())
+	if err != nil || len(rs) == 0 {
+		return "", err
+	}
+	d := &pdp.Doc{}
+	if !layAny(d, pdp.Span{}, rs[0][ast.Var("x")].Value) {
+		return "no JSON", nil
+	}
+	return string(d.AppendJSON(nil, 0)), nil
+}
+
+// layAny is lay for what is no JSON: sets are sorted arrays, keys their text.
+func layAny(d *pdp.Doc, key pdp.Span, v ast.Value) bool {
+	switch v := v.(type) {
+	case ast.Set:
+		i := d.Open(key, pdp.Array)
+		v.Sorted().Foreach(func(e *ast.Term) { layAny(d, pdp.Span{}, e.Value) })
+		d.End(i, v.Len())
+	case *ast.Array:
+		i := d.Open(key, pdp.Array)
+		v.Foreach(func(e *ast.Term) { layAny(d, pdp.Span{}, e.Value) })
+		d.End(i, v.Len())
+	case ast.Object:
+		i := d.Open(key, pdp.Object)
+		v.Foreach(func(k, e *ast.Term) {
+			s, ok := k.Value.(ast.String)
+			if !ok {
+				t := &pdp.Doc{}
+				layAny(t, pdp.Span{}, k.Value)
+				s = ast.String(t.AppendJSON(nil, 0))
+			}
+			layAny(d, d.AddText(string(s)), e.Value)
+		})
+		d.End(i, v.Len())
+	default:
+		lay(d, key, v)
+	}
+	return true
+}
+
+// tally counts what a differential run met.
+type tally struct {
+	modules, refused, unable, asked, defined, faults, cautious int
+}
+
+// differ writes one module and compares the engines on a few inputs.
+func differ(t *testing.T, seed int64, n *tally) {
+	t.Helper()
+	a := &author{r: rand.New(rand.NewSource(seed))}
+	mod, paths := a.module()
+	c, err := ast.CompileModules(map[string]string{"t.rego": mod})
+	if err != nil {
+		n.refused++
+		return
+	}
+	n.modules++
+	inputs := make([]string, 6)
+	for i := range inputs {
+		inputs[i] = a.input()
+	}
+	compare(t, c, mod, baseData, paths, inputs, n)
+}
+
+// compare asks both engines for every path, with every input, strictly and not. Where native meets an error that topdown
+// does not, topdown would answer: that is counted, and is no difference. Everything else is.
+func compare(t *testing.T, c *ast.Compiler, mod, data string, paths, inputs []string, n *tally) {
+	t.Helper()
+	dv, err := ast.ValueFromReader(strings.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, rep, err := native.Compile(native.Options{Compiler: c, Data: dv})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, mod)
+	}
+	n.unable += len(rep.Unable)
+	if os.Getenv("SHOW_UNABLE") != "" {
+		for _, u := range rep.Unable {
+			t.Log(u)
+		}
+	}
+	o := newOracle(t, c, data)
+	var r pdp.Result
+	for _, js := range inputs {
+		v, err := ast.ValueFromReader(strings.NewReader(js))
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := layDoc(v)
+		for _, p := range paths {
+			ref := ast.MustParseRef(p)
+			var segs []string
+			for _, s := range ref[1:] {
+				segs = append(segs, string(s.Value.(ast.String)))
+			}
+			q := e.Query(segs)
+			for _, strict := range []bool{false, true} {
+				want, werr := o.ask(p, v, strict)
+				e.Value(q, in, strict, &pdp.Budget{}, &r)
+				n.asked++
+				got := ""
+				if r.Defined {
+					n.defined++
+					got = string(r.Out.AppendJSON(nil, 0))
+				}
+				switch failed := len(r.Faults) > 0; {
+				case werr != nil && failed:
+					n.faults++
+				case werr == nil && failed:
+					n.cautious++
+					if msg := r.Out.Str(r.Faults[0].Msg); strings.HasPrefix(msg, "panic") {
+						t.Fatalf("%s\nstrict %v, %s, input %s\n%s", msg, strict, p, js, mod)
+					}
+				case werr != nil || got != want:
+					t.Fatalf("strict %v, %s\ninput %s\ntopdown %s %v\nnative  %s\n%s", strict, p, js, want, werr, got, mod)
+				}
+			}
+		}
+	}
+}
+
+// TestBothEnginesAgree runs a fixed sample of what FuzzDifferential explores.
+func TestBothEnginesAgree(t *testing.T) {
+	var n tally
+	start := time.Now()
+	for seed := int64(1); seed <= 400 && time.Since(start) < 60*time.Second; seed++ {
+		differ(t, seed, &n)
+	}
+	t.Logf("%+v", n)
+	if n.modules < 100 || n.defined < 1000 || n.faults < 50 {
+		t.Errorf("the sample is too poor: %+v", n)
+	}
+}
+
+// FuzzDifferential compares the engines on random modules and inputs:
+//
+//	go test ./rules/native -run '^$' -fuzz FuzzDifferential -fuzztime 30m
+func FuzzDifferential(f *testing.F) {
+	for s := range int64(8) {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, seed int64) { differ(t, seed, &tally{}) })
+}

@@ -1,0 +1,550 @@
+package native_test
+
+import (
+	"fmt"
+	"math/rand"
+	"strings"
+)
+
+// author writes random modules and inputs. What it writes is drawn from few names and values, so that rules meet: most
+// of its modules compile, and most of their rules have solutions for some of its inputs.
+type author struct {
+	r     *rand.Rand
+	b     strings.Builder
+	vars  []string // bound at this point
+	n     int      // fresh names
+	names []string // rules defined so far, as references; later rules use earlier ones, so that nothing recurs
+	funcs []string
+	depth int
+}
+
+func (a *author) pick(ss ...string) string { return ss[a.r.Intn(len(ss))] }
+func (a *author) chance(n int) bool        { return a.r.Intn(n) == 0 }
+
+func (a *author) fresh() string {
+	a.n++
+	return fmt.Sprintf("v%d", a.n)
+}
+
+func (a *author) scalar() string {
+	return a.pick(`"x"`, `"y"`, `"z"`, `"xy"`, `"1"`, `""`, "0", "1", "2", "1.0", "-1", "1.5", "1e2", "100", "true", "false", "null",
+		"12345678901234567890", "9007199254740993")
+}
+
+// constant is a ground literal.
+func (a *author) constant() string {
+	if a.depth > 2 {
+		return a.scalar()
+	}
+	a.depth++
+	defer func() { a.depth-- }()
+	switch a.r.Intn(8) {
+	case 0:
+		return "[" + a.scalar() + ", " + a.constant() + "]"
+	case 1:
+		return "{" + a.scalar() + ", " + a.constant() + "}"
+	case 2:
+		return `{"a": ` + a.constant() + `, "b": ` + a.scalar() + "}"
+	case 3:
+		return a.pick("[]", "{}", "set()", "[1, 2, 3]", `{"x", "y"}`, `{1, 1.0, 2}`, `{"x": 1, "y": [1]}`)
+	}
+	return a.scalar()
+}
+
+func (a *author) field() string {
+	return "input." + a.pick("a", "b", "c", "e", "b.c", "b.d", "b.c.d", "l", "l[0]", "l[1]", "o", "o.x", `o["y"]`, "s", "m", "m.x.y")
+}
+
+func (a *author) base() string {
+	return "data.base." + a.pick("list", "map", "map.x", "map.y.z", "n", "nested", "nested[1]", `list["0"]`, "list[1]", "missing", `num["2"]`, "num[2]")
+}
+
+// known is a reference or variable that has a value at most.
+func (a *author) known() string {
+	switch n := a.r.Intn(12); {
+	case n < 4 && len(a.vars) > 0:
+		v := a.pick(a.vars...)
+		if a.chance(4) {
+			return v + a.pick(".a", `["x"]`, "[0]", ".b.c", "[1]")
+		}
+		return v
+	case n < 5 && len(a.names) > 0:
+		return a.pick(a.names...)
+	case n < 6 && len(a.names) > 0:
+		return a.pick(a.names...) + "[" + a.term() + "]"
+	case n < 7:
+		return a.base()
+	}
+	return a.field()
+}
+
+func (a *author) term() string {
+	if a.depth > 3 {
+		return a.scalar()
+	}
+	a.depth++
+	defer func() { a.depth-- }()
+	switch a.r.Intn(14) {
+	case 0, 1, 2:
+		return a.scalar()
+	case 3:
+		return a.constant()
+	case 4:
+		return "[" + a.term() + ", " + a.term() + "]"
+	case 5:
+		return `{"a": ` + a.term() + "}"
+	case 6:
+		return "{" + a.term() + "}"
+	case 7:
+		return a.comprehension()
+	case 8:
+		return a.call()
+	}
+	return a.known()
+}
+
+func (a *author) comprehension() string {
+	saved := len(a.vars)
+	defer func() { a.vars = a.vars[:saved] }()
+	body := a.iteration()
+	if a.chance(2) {
+		body += "; " + a.literal()
+	}
+	t := a.term()
+	switch a.r.Intn(4) {
+	case 0:
+		return "{" + t + " | " + body + "}"
+	case 1:
+		return "{" + a.known() + ": " + t + " | " + body + "}"
+	case 2:
+		return "{" + t + ": 1 | " + body + "}"
+	}
+	return "[" + t + " | " + body + "]"
+}
+
+func (a *author) call() string {
+	if len(a.funcs) > 0 && a.chance(3) {
+		f := a.pick(a.funcs...)
+		args := strings.Count(f, ",") + 1
+		name, _, _ := strings.Cut(f, ",")
+		ts := make([]string, args)
+		for i := range ts {
+			ts[i] = a.term()
+		}
+		return name + "(" + strings.Join(ts, ", ") + ")"
+	}
+	one := func() string { return a.term() }
+	switch a.r.Intn(30) {
+	case 0:
+		return "count(" + one() + ")"
+	case 1:
+		return "to_number(" + one() + ")"
+	case 2:
+		return "sprintf(\"%v %d\", [" + one() + ", " + one() + "])"
+	case 3:
+		return "concat(\",\", " + one() + ")"
+	case 4:
+		return "object.get(" + one() + ", " + one() + ", " + one() + ")"
+	case 5:
+		return "upper(" + one() + ")"
+	case 6:
+		return "(" + one() + " + " + one() + ")"
+	case 7:
+		return "(" + one() + " - " + one() + ")"
+	case 8:
+		return "(" + one() + " * " + one() + ")"
+	case 9:
+		return "(" + one() + " / " + one() + ")"
+	case 10:
+		return "(" + one() + " % " + one() + ")"
+	case 11:
+		return "(" + one() + " | " + one() + ")"
+	case 12:
+		return "(" + one() + " & " + one() + ")"
+	case 13:
+		return "max(" + one() + ")"
+	case 14:
+		return "sum(" + one() + ")"
+	case 15:
+		return "sort(" + one() + ")"
+	case 16:
+		return "split(" + one() + ", \"x\")"
+	case 17:
+		return "type_name(" + one() + ")"
+	case 18:
+		return "array.concat(" + one() + ", " + one() + ")"
+	case 19:
+		return "object.union(" + one() + ", " + one() + ")"
+	case 20:
+		return "json.marshal(" + one() + ")"
+	case 21:
+		return "lower(" + one() + ")"
+	case 22:
+		return "trim(" + one() + ", \"x\")"
+	case 23:
+		return "substring(" + one() + ", 0, 1)"
+	case 24:
+		return "object.keys(" + one() + ")"
+	case 25:
+		return "is_string(" + one() + ")"
+	case 26:
+		return "min(" + one() + ")"
+	case 27:
+		return "abs(" + one() + ")"
+	case 28:
+		return "replace(" + one() + ", \"x\", \"y\")"
+	}
+	return "format_int(" + one() + ", 10)"
+}
+
+// iteration binds a fresh variable or two.
+func (a *author) iteration() string {
+	over := a.known()
+	switch a.r.Intn(4) {
+	case 0:
+		over = a.pick("input.l", "input.o", "data.base.list", "data.base.map", "input.m", "{1, 2, 3}", `["x", 1, 1.0]`)
+	case 1:
+		over = a.constant()
+	}
+	v := a.fresh()
+	s := ""
+	switch a.r.Intn(7) {
+	case 0:
+		k := a.fresh()
+		s = "some " + k + ", " + v + " in " + over
+		a.vars = append(a.vars, k)
+	case 1:
+		s = v + " := " + strings.TrimSuffix(a.field(), "]") + "[_]"
+		if strings.Contains(s, "[0[") || strings.Contains(s, "[1[") || strings.Contains(s, `"y"[`) {
+			s = v + " := input.l[_]"
+		}
+	case 2:
+		k := a.fresh()
+		s = "some " + k + "; " + v + " := input." + a.pick("l", "o", "m", "b") + "[" + k + "]"
+		a.vars = append(a.vars, k)
+	case 3:
+		w := a.fresh()
+		s = "some [" + v + ", " + w + "] in " + a.pick("input.pairs", "data.base.pairs", `[[1, "x"], ["x", 2], 3]`)
+		a.vars = append(a.vars, w)
+	case 4:
+		p := a.fresh()
+		s = "walk(" + over + ", [" + p + ", " + v + "])"
+		a.vars = append(a.vars, p)
+	default:
+		s = "some " + v + " in " + over
+	}
+	a.vars = append(a.vars, v)
+	return s
+}
+
+func (a *author) literal() string {
+	if a.depth > 3 {
+		return a.field() + " == " + a.scalar()
+	}
+	a.depth++
+	defer func() { a.depth-- }()
+	switch a.r.Intn(26) {
+	case 0, 1, 2, 3, 4:
+		return a.field() + " == " + a.scalar()
+	case 5:
+		return a.term() + " == " + a.term()
+	case 6:
+		return a.term() + " != " + a.term()
+	case 7:
+		return a.term() + a.pick(" > ", " < ", " >= ", " <= ") + a.term()
+	case 8:
+		return a.field() + " in " + a.pick(`{"x", "y"}`, `["x", 1, 1.0]`, "{1, 2}", "{true, null}", `{"k": "x"}`)
+	case 9:
+		return a.term() + " in " + a.known()
+	case 10, 11:
+		return a.iteration()
+	case 12:
+		saved := len(a.vars)
+		l := a.literal()
+		a.vars = a.vars[:saved]
+		if strings.HasPrefix(l, "some ") || strings.HasPrefix(l, "every ") || strings.HasPrefix(l, "not ") || strings.Contains(l, ":=") || strings.Contains(l, " with ") || strings.HasPrefix(l, "walk") {
+			l = a.field()
+		}
+		return "not " + l
+	case 13:
+		v := a.fresh()
+		s := v + " := " + a.term()
+		a.vars = append(a.vars, v)
+		return s
+	case 14:
+		saved := len(a.vars)
+		v := a.fresh()
+		over := a.known()
+		a.vars = append(a.vars, v)
+		s := "every " + v + " in " + over + " { " + a.literal() + " }"
+		a.vars = a.vars[:saved]
+		return s
+	case 15:
+		return "startswith(" + a.known() + ", " + a.pick(`"x"`, `""`, `"xy"`) + ")"
+	case 16:
+		return "contains(" + a.known() + ", " + a.pick(`"x"`, "1") + ")"
+	case 17:
+		return "regex.match(\"^x\", " + a.known() + ")"
+	case 18:
+		return "glob.match(\"x*\", [\".\"], " + a.known() + ")"
+	case 19:
+		v, w := a.fresh(), a.fresh()
+		s := "[" + v + ", " + w + "] = " + a.pick("input.l", "input.pairs[0]", "[input.a, input.e]", a.known())
+		a.vars = append(a.vars, v, w)
+		return s
+	case 20:
+		v := a.fresh()
+		s := `{"a": ` + v + `} = ` + a.known()
+		a.vars = append(a.vars, v)
+		return s
+	case 21:
+		return a.known() + " == " + a.scalar() + " with " + a.target() + " as " + a.term()
+	case 22:
+		return a.known() + " with " + a.target() + " as " + a.scalar() + " with " + a.target() + " as " + a.constant()
+	case 23:
+		return a.call()
+	case 24:
+		return "is_" + a.pick("string", "number", "array", "object", "null") + "(" + a.known() + ")"
+	}
+	return a.known()
+}
+
+func (a *author) target() string {
+	if a.chance(3) && len(a.names) > 0 {
+		n := a.pick(a.names...)
+		if !strings.Contains(n, "[") {
+			return n
+		}
+	}
+	return a.pick("input", "input.a", "input.b", "input.b.c", "input.l", "data.base.map", "data.base.map.x", "data.base.n", "data.base", "input.new.path")
+}
+
+func (a *author) body() string {
+	n := 1 + a.r.Intn(4)
+	ls := make([]string, n)
+	for i := range ls {
+		ls[i] = a.literal()
+	}
+	return strings.Join(ls, "\n\t")
+}
+
+func (a *author) rule(head func() string) {
+	a.vars = a.vars[:0]
+	body := a.body()
+	fmt.Fprintf(&a.b, "%s if {\n\t%s\n}\n", head(), body)
+}
+
+// module writes one module with a few rules of each kind, and the paths below data at which to ask.
+func (a *author) module() (string, []string) {
+	a.b.WriteString("package t\n")
+	var paths []string
+	kinds := []func(i int){a.complete, a.set, a.object, a.function, a.elses, a.nestedRules, a.constants, a.dispatched}
+	for i := range 4 + a.r.Intn(5) {
+		before := len(a.names)
+		kinds[a.r.Intn(len(kinds))](i)
+		for _, n := range a.names[before:] {
+			paths = append(paths, n)
+		}
+	}
+	return a.b.String(), append(paths, "data.t", "data.base.map")
+}
+
+func (a *author) complete(i int) {
+	name := fmt.Sprintf("c%d", i)
+	v := a.pick("true", "true", "1", `"x"`)
+	for range 1 + a.r.Intn(4) {
+		a.rule(func() string {
+			if a.chance(4) {
+				return name + " := " + a.term()
+			}
+			return name + " := " + v
+		})
+	}
+	if a.chance(2) {
+		fmt.Fprintf(&a.b, "default %s := %s\n", name, a.pick("false", "0", `{"a": 1}`))
+	}
+	a.names = append(a.names, "data.t."+name)
+}
+
+func (a *author) constants(i int) {
+	name := fmt.Sprintf("k%d", i)
+	fmt.Fprintf(&a.b, "%s := %s\n", name, a.constant())
+	a.names = append(a.names, "data.t."+name)
+}
+
+func (a *author) set(i int) {
+	name := fmt.Sprintf("s%d", i)
+	for range 1 + a.r.Intn(6) {
+		a.rule(func() string {
+			if a.chance(2) {
+				return name + " contains " + a.scalar()
+			}
+			return name + " contains " + a.term()
+		})
+	}
+	a.names = append(a.names, "data.t."+name)
+}
+
+func (a *author) object(i int) {
+	name := fmt.Sprintf("o%d", i)
+	for range 1 + a.r.Intn(4) {
+		a.rule(func() string {
+			k := a.pick(`"x"`, `"y"`, "1", "input.a", "input.e")
+			if len(a.vars) > 0 && a.chance(2) {
+				k = a.pick(a.vars...)
+			}
+			return name + "[" + k + "] := " + a.pick("1", "2", a.term())
+		})
+	}
+	a.names = append(a.names, "data.t."+name)
+}
+
+func (a *author) nestedRules(i int) {
+	name := fmt.Sprintf("n%d", i)
+	for range 1 + a.r.Intn(4) {
+		a.rule(func() string {
+			k := a.pick(`"x"`, "input.a", "input.e")
+			if len(a.vars) > 0 {
+				k = a.pick(a.vars...)
+			}
+			switch a.r.Intn(4) {
+			case 0:
+				return name + "[" + k + "].p := " + a.scalar()
+			case 1:
+				return name + "[" + k + "].q contains " + a.term()
+			case 2:
+				return name + ".x.p := " + a.pick("1", "2")
+			}
+			return name + "[" + k + "][" + a.pick("input.e", `"p"`, k) + "] := " + a.pick("1", "true")
+		})
+	}
+	a.names = append(a.names, "data.t."+name)
+}
+
+func (a *author) function(i int) {
+	name := fmt.Sprintf("f%d", i)
+	args := 1 + a.r.Intn(2)
+	for range 1 + a.r.Intn(4) {
+		a.vars = a.vars[:0]
+		ps := make([]string, args)
+		for j := range ps {
+			switch a.r.Intn(6) {
+			case 0:
+				ps[j] = a.scalar()
+			case 1:
+				v := a.fresh()
+				ps[j] = "[" + v + ", " + a.pick("1", `"x"`, "_") + "]"
+				a.vars = append(a.vars, v)
+			case 2:
+				v := a.fresh()
+				ps[j] = `{"a": ` + v + "}"
+				a.vars = append(a.vars, v)
+			default:
+				v := a.fresh()
+				ps[j] = v
+				a.vars = append(a.vars, v)
+			}
+		}
+		keep := append([]string(nil), a.vars...)
+		body := a.body()
+		v := a.pick("1", "true", a.term())
+		if len(keep) > 0 && a.chance(2) {
+			v = a.pick(keep...)
+		}
+		fmt.Fprintf(&a.b, "%s(%s) := %s if {\n\t%s\n}\n", name, strings.Join(ps, ", "), v, body)
+	}
+	if a.chance(3) {
+		fmt.Fprintf(&a.b, "default %s(%s) := 0\n", name, strings.TrimSuffix(strings.Repeat("_, ", args), ", "))
+	}
+	a.funcs = append(a.funcs, name+strings.Repeat(",", args-1))
+}
+
+func (a *author) elses(i int) {
+	name := fmt.Sprintf("e%d", i)
+	for range 1 + a.r.Intn(3) {
+		a.vars = a.vars[:0]
+		fmt.Fprintf(&a.b, "%s := %s if {\n\t%s\n}", name, a.pick("1", "2"), a.body())
+		for range 1 + a.r.Intn(2) {
+			a.vars = a.vars[:0]
+			fmt.Fprintf(&a.b, " else := %s if {\n\t%s\n}", a.pick("1", "2", "3"), a.body())
+		}
+		a.b.WriteString("\n")
+	}
+	a.names = append(a.names, "data.t."+name)
+}
+
+// dispatched writes many rules that begin with the tests that dispatch uses.
+func (a *author) dispatched(i int) {
+	name := fmt.Sprintf("d%d", i)
+	for k := range 5 + a.r.Intn(12) {
+		a.vars = a.vars[:0]
+		var tests []string
+		for range 1 + a.r.Intn(3) {
+			f := "input." + a.pick("a", "e", "b.c")
+			switch a.r.Intn(5) {
+			case 0:
+				tests = append(tests, f+" in "+a.pick(`{"x", "y"}`, `["x", 1, 1.0]`, "{1, 2}", "{true, null}", "{[1]}"))
+			case 1:
+				tests = append(tests, a.scalar()+" == "+f)
+			default:
+				tests = append(tests, f+" == "+a.scalar())
+			}
+		}
+		if a.chance(3) {
+			at := a.r.Intn(len(tests) + 1)
+			tests = append(tests[:at:at], append([]string{a.literal()}, tests[at:]...)...)
+		}
+		head := fmt.Sprintf("%s contains %d", name, k%7)
+		if a.chance(6) {
+			head = name + " contains " + a.scalar()
+		}
+		fmt.Fprintf(&a.b, "%s if {\n\t%s\n}\n", head, strings.Join(tests, "\n\t"))
+	}
+	a.names = append(a.names, "data.t."+name)
+}
+
+// input is a random request.
+func (a *author) input() string {
+	if a.chance(20) {
+		return a.pick("null", "1", `"x"`, "[]", "{}")
+	}
+	v := func() string {
+		return a.pick(`"x"`, `"y"`, `"z"`, `"xy"`, "0", "1", "2", "1.0", "true", "false", "null", "[1, 2]", `["x", 1]`, `{"a": 1}`, `{"x": {"y": 1}}`, "[]", "12345678901234567890", `"1"`, "-0", "1e2")
+	}
+	var ms []string
+	for _, k := range []string{"a", "c", "e", "s"} {
+		if !a.chance(6) {
+			ms = append(ms, fmt.Sprintf("%q: %s", k, v()))
+		}
+	}
+	if !a.chance(6) {
+		ms = append(ms, fmt.Sprintf(`"b": {"c": %s, "d": %s}`, v(), v()))
+	}
+	list := func() string {
+		n := a.r.Intn(4)
+		if a.chance(12) {
+			n = 20
+		}
+		es := make([]string, n)
+		for i := range es {
+			es[i] = v()
+		}
+		return "[" + strings.Join(es, ", ") + "]"
+	}
+	ms = append(ms, `"l": `+list())
+	if a.chance(2) {
+		ms = append(ms, fmt.Sprintf(`"o": {"y": %s, "x": %s, "k": %s}`, v(), v(), v()))
+	}
+	if a.chance(2) {
+		ms = append(ms, fmt.Sprintf(`"m": {"x": {"y": %s}, "z": %s}`, v(), list()))
+	}
+	if a.chance(2) {
+		ms = append(ms, fmt.Sprintf(`"pairs": [[%s, %s], [%s, 1]]`, v(), v(), v()))
+	}
+	a.r.Shuffle(len(ms), func(i, j int) { ms[i], ms[j] = ms[j], ms[i] })
+	return "{" + strings.Join(ms, ", ") + "}"
+}
+
+// baseData is what lies in the store beside the rules.
+const baseData = `{"base": {"list": ["x", 1, {"a": 1}], "map": {"x": 1, "y": {"z": "x"}, "k": [1, 2]}, "n": 2, "nested": [[1], ["x"]],
+ "pairs": [[1, 2], ["x", "y"]], "num": {"2": "two"}}}`
