@@ -210,3 +210,23 @@ func TestScannerAppendsBehindWhatATapeHolds(t *testing.T) {
 		t.Errorf("got %v: offsets count from the body", p)
 	}
 }
+
+// Every byte at every place of the words in which strings are read, and next to each of the bytes that end one.
+func TestScannerReadsEveryByteAtEveryPlace(t *testing.T) {
+	s := wire.NewScanner()
+	for b := range 256 {
+		for place := range 20 {
+			for _, next := range []string{"x", "\\n", "é", "\x1f", "\xff"} {
+				body := []byte(`"` + long(place) + string([]byte{byte(b)}) + next + `yz"`)
+				var doc pdp.Doc
+				p := s.Scan(body, strict, &doc)
+				if want := acceptable(body, 1); (p == nil) != want {
+					t.Fatalf("%q: accepted is to be %v, got %v", body, want, p)
+				}
+				if p == nil && !reflect.DeepEqual(value(t, doc.AppendJSON(nil, 0)), value(t, body)) {
+					t.Fatalf("%q: got %s", body, doc.AppendJSON(nil, 0))
+				}
+			}
+		}
+	}
+}
