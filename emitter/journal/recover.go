@@ -189,22 +189,22 @@ func decodeAll(b []byte) records {
 	return r
 }
 
-// look reads the state behind a segment that is not the last, and notes what is wrong with it. One whose side file is
-// gone gets a new one.
+// look reads the state behind a segment that is not the last, and notes what is wrong at its end; what is wrong within
+// is for verify, or a start would take as long. A segment whose side file is gone gets a new one.
 func (j *Journal) look(first, next uint64, prev Side, rep *Repair) (Side, error) {
 	lines, side := fileName(j.o.Dir, first, extLines), fileName(j.o.Dir, first, extSide)
-	b, err := os.ReadFile(side)
-	if err != nil && !notExist(err) {
-		return Side{}, &WriteError{"read", side, err}
+	recs, count, err := readEnd(side)
+	if err != nil {
+		return Side{}, err
 	}
-	recs := decodeAll(b)
 	if recs.last < 0 {
 		if recs, err = j.adoptSegment(first, next, prev, rep); err != nil {
 			return Side{}, err
 		}
+		count = int64(len(recs.all))
 	}
 	s := recs.all[recs.last]
-	info := segmentInfo{first: first, next: next, bytes: int64(len(recs.all)) * sideSize, high: s.High}
+	info := segmentInfo{first: first, next: next, bytes: count * sideSize, high: s.High}
 	switch st, err := os.Stat(lines); {
 	case notExist(err):
 		rep.damage(lines, "the segment is missing; events %d to %d", first, s.Next()-1)
@@ -216,16 +216,38 @@ func (j *Journal) look(first, next uint64, prev Side, rep *Repair) (Side, error)
 			rep.damage(lines, "%d bytes, but its side file says %d", st.Size(), s.End())
 		}
 	}
-	for i := range recs.all {
-		if recs.all[i].Kind == 0 {
-			rep.damage(side, "record %d cannot be read", i+1)
-		}
+	if n := len(recs.all) - 1 - recs.last; n > 0 {
+		rep.damage(side, "the last %d records cannot be read", n)
 	}
 	j.segs = append(j.segs, info)
 	if j.o.SignKey != nil {
-		j.ends(first, int64(len(recs.all)), &s)
+		j.ends(first, count, &s)
 	}
 	return s, nil
+}
+
+// readEnd reads the last records of a side file, of which there are count; all of them where the last few cannot be
+// read. Without a file there are none.
+func readEnd(path string) (recs records, count int64, err error) {
+	f, err := os.Open(path)
+	if notExist(err) {
+		return records{last: -1}, 0, nil
+	}
+	if err != nil {
+		return recs, 0, &WriteError{"open", path, err}
+	}
+	defer f.Close()
+	size, err := fileSize(f)
+	count = size / sideSize
+	for n := min(windowRecords, count); err == nil; n = count {
+		b := make([]byte, n*sideSize)
+		if _, err = f.ReadAt(b, (count-n)*sideSize); err == nil {
+			if recs = decodeAll(b); recs.last >= 0 || n == count {
+				return recs, count, nil
+			}
+		}
+	}
+	return recs, 0, &WriteError{"read", path, err}
 }
 
 // recoverLast repairs the segment that is to be continued.
