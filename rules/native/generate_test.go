@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand"
 	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
 )
 
 // author writes random modules and inputs. What it writes is drawn from few names and values, so that rules meet: most
@@ -11,6 +13,7 @@ import (
 type author struct {
 	r     *rand.Rand
 	b     strings.Builder
+	text  string   // what compiles of what was written
 	vars  []string // bound at this point
 	n     int      // fresh names
 	names []string // rules defined so far, as references; later rules use earlier ones, so that nothing recurs
@@ -329,14 +332,33 @@ func (a *author) body() string {
 }
 
 func (a *author) rule(head func() string) {
-	a.vars = a.vars[:0]
-	body := a.body()
-	fmt.Fprintf(&a.b, "%s if {\n\t%s\n}\n", head(), body)
+	a.try(func() {
+		a.vars = a.vars[:0]
+		body := a.body()
+		fmt.Fprintf(&a.b, "%s if {\n\t%s\n}\n", head(), body)
+	})
+}
+
+// try lets write add to the module, a few times until what it adds compiles: OPA's type checker refuses much.
+func (a *author) try(write func()) {
+	for range 5 {
+		a.b.Reset()
+		write()
+		if text := a.text + a.b.String(); compiles(text) {
+			a.text = text
+			return
+		}
+	}
+}
+
+func compiles(text string) bool {
+	_, err := ast.CompileModules(map[string]string{"t.rego": text})
+	return err == nil
 }
 
 // module writes one module with a few rules of each kind, and the paths below data at which to ask.
 func (a *author) module() (string, []string) {
-	a.b.WriteString("package t\n")
+	a.text = "package t\n"
 	var paths []string
 	kinds := []func(i int){a.complete, a.set, a.object, a.function, a.elses, a.nestedRules, a.constants, a.dispatched}
 	for i := range 4 + a.r.Intn(5) {
@@ -346,7 +368,14 @@ func (a *author) module() (string, []string) {
 			paths = append(paths, n)
 		}
 	}
-	return a.b.String(), append(paths, "data.t", "data.base.map")
+	return a.text, append(paths, "data.t", "data.base.map")
+}
+
+// defined notes a name that rules can use from here on.
+func (a *author) defined(name string) {
+	if strings.Contains(a.text, "\n"+name) {
+		a.names = append(a.names, "data.t."+name)
+	}
 }
 
 func (a *author) complete(i int) {
@@ -361,15 +390,15 @@ func (a *author) complete(i int) {
 		})
 	}
 	if a.chance(2) {
-		fmt.Fprintf(&a.b, "default %s := %s\n", name, a.pick("false", "0", `{"a": 1}`))
+		a.try(func() { fmt.Fprintf(&a.b, "default %s := %s\n", name, a.pick("false", "0", `{"a": 1}`)) })
 	}
-	a.names = append(a.names, "data.t."+name)
+	a.defined(name)
 }
 
 func (a *author) constants(i int) {
 	name := fmt.Sprintf("k%d", i)
-	fmt.Fprintf(&a.b, "%s := %s\n", name, a.constant())
-	a.names = append(a.names, "data.t."+name)
+	a.try(func() { fmt.Fprintf(&a.b, "%s := %s\n", name, a.constant()) })
+	a.defined(name)
 }
 
 func (a *author) set(i int) {
@@ -382,7 +411,7 @@ func (a *author) set(i int) {
 			return name + " contains " + a.term()
 		})
 	}
-	a.names = append(a.names, "data.t."+name)
+	a.defined(name)
 }
 
 func (a *author) object(i int) {
@@ -396,7 +425,7 @@ func (a *author) object(i int) {
 			return name + "[" + k + "] := " + a.pick("1", "2", a.term())
 		})
 	}
-	a.names = append(a.names, "data.t."+name)
+	a.defined(name)
 }
 
 func (a *author) nestedRules(i int) {
@@ -418,89 +447,103 @@ func (a *author) nestedRules(i int) {
 			return name + "[" + k + "][" + a.pick("input.e", `"p"`, k) + "] := " + a.pick("1", "true")
 		})
 	}
-	a.names = append(a.names, "data.t."+name)
+	a.defined(name)
 }
 
 func (a *author) function(i int) {
 	name := fmt.Sprintf("f%d", i)
 	args := 1 + a.r.Intn(2)
 	for range 1 + a.r.Intn(4) {
-		a.vars = a.vars[:0]
-		ps := make([]string, args)
-		for j := range ps {
-			switch a.r.Intn(6) {
-			case 0:
-				ps[j] = a.scalar()
-			case 1:
-				v := a.fresh()
-				ps[j] = "[" + v + ", " + a.pick("1", `"x"`, "_") + "]"
-				a.vars = append(a.vars, v)
-			case 2:
-				v := a.fresh()
-				ps[j] = `{"a": ` + v + "}"
-				a.vars = append(a.vars, v)
-			default:
-				v := a.fresh()
-				ps[j] = v
-				a.vars = append(a.vars, v)
-			}
-		}
-		keep := append([]string(nil), a.vars...)
-		body := a.body()
-		v := a.pick("1", "true", a.term())
-		if len(keep) > 0 && a.chance(2) {
-			v = a.pick(keep...)
-		}
-		fmt.Fprintf(&a.b, "%s(%s) := %s if {\n\t%s\n}\n", name, strings.Join(ps, ", "), v, body)
+		a.try(func() { a.functionRule(name, args) })
 	}
 	if a.chance(3) {
-		fmt.Fprintf(&a.b, "default %s(%s) := 0\n", name, strings.TrimSuffix(strings.Repeat("_, ", args), ", "))
+		a.try(func() {
+			fmt.Fprintf(&a.b, "default %s(%s) := 0\n", name, strings.TrimSuffix(strings.Repeat("_, ", args), ", "))
+		})
 	}
-	a.funcs = append(a.funcs, name+strings.Repeat(",", args-1))
+	if strings.Contains(a.text, "\n"+name+"(") {
+		a.funcs = append(a.funcs, name+strings.Repeat(",", args-1))
+	}
+}
+
+func (a *author) functionRule(name string, args int) {
+	a.vars = a.vars[:0]
+	ps := make([]string, args)
+	for j := range ps {
+		switch a.r.Intn(6) {
+		case 0:
+			ps[j] = a.scalar()
+		case 1:
+			v := a.fresh()
+			ps[j] = "[" + v + ", " + a.pick("1", `"x"`, "_") + "]"
+			a.vars = append(a.vars, v)
+		case 2:
+			v := a.fresh()
+			ps[j] = `{"a": ` + v + "}"
+			a.vars = append(a.vars, v)
+		default:
+			v := a.fresh()
+			ps[j] = v
+			a.vars = append(a.vars, v)
+		}
+	}
+	keep := append([]string(nil), a.vars...)
+	body := a.body()
+	v := a.pick("1", "true", a.term())
+	if len(keep) > 0 && a.chance(2) {
+		v = a.pick(keep...)
+	}
+	fmt.Fprintf(&a.b, "%s(%s) := %s if {\n\t%s\n}\n", name, strings.Join(ps, ", "), v, body)
 }
 
 func (a *author) elses(i int) {
 	name := fmt.Sprintf("e%d", i)
 	for range 1 + a.r.Intn(3) {
-		a.vars = a.vars[:0]
-		fmt.Fprintf(&a.b, "%s := %s if {\n\t%s\n}", name, a.pick("1", "2"), a.body())
-		for range 1 + a.r.Intn(2) {
+		a.try(func() {
 			a.vars = a.vars[:0]
-			fmt.Fprintf(&a.b, " else := %s if {\n\t%s\n}", a.pick("1", "2", "3"), a.body())
-		}
-		a.b.WriteString("\n")
+			fmt.Fprintf(&a.b, "%s := %s if {\n\t%s\n}", name, a.pick("1", "2"), a.body())
+			for range 1 + a.r.Intn(2) {
+				a.vars = a.vars[:0]
+				fmt.Fprintf(&a.b, " else := %s if {\n\t%s\n}", a.pick("1", "2", "3"), a.body())
+			}
+			a.b.WriteString("\n")
+		})
 	}
-	a.names = append(a.names, "data.t."+name)
+	a.defined(name)
 }
 
 // dispatched writes many rules that begin with the tests that dispatch uses.
 func (a *author) dispatched(i int) {
 	name := fmt.Sprintf("d%d", i)
 	for k := range 5 + a.r.Intn(12) {
-		a.vars = a.vars[:0]
-		var tests []string
-		for range 1 + a.r.Intn(3) {
-			f := "input." + a.pick("a", "e", "b.c")
-			switch a.r.Intn(5) {
-			case 0:
-				tests = append(tests, f+" in "+a.pick(`{"x", "y"}`, `["x", 1, 1.0]`, "{1, 2}", "{true, null}", "{[1]}"))
-			case 1:
-				tests = append(tests, a.scalar()+" == "+f)
-			default:
-				tests = append(tests, f+" == "+a.scalar())
-			}
-		}
-		if a.chance(3) {
-			at := a.r.Intn(len(tests) + 1)
-			tests = append(tests[:at:at], append([]string{a.literal()}, tests[at:]...)...)
-		}
-		head := fmt.Sprintf("%s contains %d", name, k%7)
-		if a.chance(6) {
-			head = name + " contains " + a.scalar()
-		}
-		fmt.Fprintf(&a.b, "%s if {\n\t%s\n}\n", head, strings.Join(tests, "\n\t"))
+		a.try(func() { a.dispatchedRule(name, k) })
 	}
-	a.names = append(a.names, "data.t."+name)
+	a.defined(name)
+}
+
+func (a *author) dispatchedRule(name string, k int) {
+	a.vars = a.vars[:0]
+	var tests []string
+	for range 1 + a.r.Intn(3) {
+		f := "input." + a.pick("a", "e", "b.c")
+		switch a.r.Intn(5) {
+		case 0:
+			tests = append(tests, f+" in "+a.pick(`{"x", "y"}`, `["x", 1, 1.0]`, "{1, 2}", "{true, null}", "{[1]}"))
+		case 1:
+			tests = append(tests, a.scalar()+" == "+f)
+		default:
+			tests = append(tests, f+" == "+a.scalar())
+		}
+	}
+	if a.chance(3) {
+		at := a.r.Intn(len(tests) + 1)
+		tests = append(tests[:at:at], append([]string{a.literal()}, tests[at:]...)...)
+	}
+	head := fmt.Sprintf("%s contains %d", name, k%7)
+	if a.chance(6) {
+		head = name + " contains " + a.scalar()
+	}
+	fmt.Fprintf(&a.b, "%s if {\n\t%s\n}\n", head, strings.Join(tests, "\n\t"))
 }
 
 // input is a random request.
