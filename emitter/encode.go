@@ -127,7 +127,7 @@ func (e *Encoder) short(dst []byte, v *view, id uint64, typ string) []byte {
 	case TypeAudit:
 		p = append(p, `,"requires_audit":true,"audit_at":`...)
 	}
-	p = append(appendSeconds(p, v.ns), '}')
+	p = append(AppendSeconds(p, v.ns), '}')
 	return appendTail(e.masked(dst, p), v.Correlation)
 }
 

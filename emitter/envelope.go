@@ -32,7 +32,7 @@ func appendHead(dst []byte, src pdp.Source, ns int64, id uint64, typ string) []b
 	dst = append(dst, `,"source":"`...)
 	dst = append(dst, src.String()...)
 	dst = append(dst, `","target":null,"timestamp":`...)
-	dst = appendSeconds(dst, ns)
+	dst = AppendSeconds(dst, ns)
 	return append(dst, `,"payload":`...)
 }
 
@@ -46,9 +46,9 @@ func appendTail(dst []byte, correlation string) []byte {
 	return append(dst, `,"version":"1.0"}}`+"\n"...)
 }
 
-// appendSeconds appends nanoseconds since 1970 as seconds with six decimals: what a float64 still tells apart in this
+// AppendSeconds appends nanoseconds since 1970 as seconds with six decimals: what a float64 still tells apart in this
 // century. Its milliseconds are those of the id.
-func appendSeconds(dst []byte, ns int64) []byte {
+func AppendSeconds(dst []byte, ns int64) []byte {
 	dst = strconv.AppendInt(dst, ns/1e9, 10)
 	return appendDecimals(dst, uint32(ns%1e9/1e3))
 }

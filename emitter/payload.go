@@ -75,7 +75,7 @@ func appendEvaluated(dst []byte, v *view, common []byte, input bool) []byte {
 		dst = append(dst, v.Input...)
 	}
 	dst = append(dst, `,"evaluated_at":`...)
-	return append(appendSeconds(dst, v.ns), '}')
+	return append(AppendSeconds(dst, v.ns), '}')
 }
 
 func appendMatched(dst []byte, v *view) []byte {

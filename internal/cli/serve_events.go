@@ -2,7 +2,17 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
 
+	"github.com/rs/zerolog"
+
+	"thymus/emitter"
+	"thymus/emitter/journal"
+	"thymus/emitter/ring"
+	"thymus/emitter/sink"
 	"thymus/internal/health"
 	"thymus/internal/metrics/prom"
 	"thymus/pdp/admin"
@@ -29,5 +39,116 @@ type recording interface {
 	Close()
 }
 
-// openRecording opens ring, journal and sinks; nil is without any.
-func openRecording(*sidecar) (recording, error) { return nil, nil }
+// drainSinks is what the sinks get at the end (CONTRACT 9).
+const drainSinks = 5 * time.Second
+
+// events is the recording: ring, pump, journal, sinks. It is open from openRecording to Close.
+type events struct {
+	*emitter.Recorder
+	log      zerolog.Logger
+	ring     *ring.Ring
+	journal  *journal.Journal
+	rows     *emitter.Revisions
+	pump     *emitter.Pump
+	shippers []*sink.Shipper
+	closers  []func() error // of the sinks
+	aside    *asideFile
+
+	closed    atomic.Bool
+	stopPump  context.CancelFunc
+	stopShips context.CancelFunc
+	pumped    chan struct{} // closed when the pump has ended
+	pumpErr   error
+	shipping  sync.WaitGroup
+	ending    sync.Once
+}
+
+// start begins pumping and shipping.
+func (e *events) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	e.stopPump, e.pumped = cancel, make(chan struct{})
+	go func() {
+		defer close(e.pumped)
+		e.pumpErr = e.pump.Run(ctx)
+	}()
+	ships, stop := context.WithCancel(context.Background())
+	e.stopShips = stop
+	for _, s := range e.shippers {
+		e.shipping.Go(func() {
+			if err := s.Run(ships); err != nil {
+				e.log.Error().Str("sink", s.Name()).Err(err).Msg("the sink's position could not be stored")
+			}
+		})
+	}
+}
+
+// Checks are the recording's.
+func (e *events) Checks() []health.Check {
+	return []health.Check{{Name: "events", Fail: func() string {
+		if e.closed.Load() {
+			return "the event ring is closed"
+		}
+		return ""
+	}}}
+}
+
+// Sinks are where events go and how that goes.
+func (e *events) Sinks() []admin.Sink {
+	out := []admin.Sink{}
+	for _, s := range e.shippers {
+		x := admin.Sink{Name: s.Name(), State: "ok"}
+		if err := s.State(); err != nil {
+			x.State, x.Detail = "retrying", err.Error()
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+// Drain empties the ring into the journal, then waits for the sinks.
+func (e *events) Drain(ctx context.Context) error {
+	e.stopPump()
+	select {
+	case <-e.pumped:
+	case <-ctx.Done():
+		return errors.Join(errors.New("records are left in the ring for the next start"), ctx.Err())
+	}
+	errs := []error{e.pumpErr}
+	within, cancel := context.WithTimeout(ctx, drainSinks)
+	defer cancel()
+	for _, s := range e.shippers {
+		errs = append(errs, s.Drain(within))
+	}
+	return errors.Join(errs...)
+}
+
+// Close ends everything and lets go of the files. What is in the ring stays there for the next start.
+func (e *events) Close() {
+	e.ending.Do(func() {
+		e.closed.Store(true)
+		if e.stopPump != nil {
+			e.stopPump()
+			e.stopShips()
+			<-e.pumped
+			e.shipping.Wait()
+		}
+		for _, c := range e.closers {
+			e.closing("sink", c())
+		}
+		if e.journal != nil {
+			e.closing("journal", e.journal.Close())
+		}
+		if e.aside != nil {
+			e.closing("unreadable records", e.aside.close())
+		}
+		if e.ring != nil {
+			e.closing("ring", e.ring.Close())
+		}
+	})
+}
+
+func (e *events) closing(what string, err error) {
+	if err != nil {
+		e.log.Error().Err(err).Msg("closing the " + what)
+	}
+}
