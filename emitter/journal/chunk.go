@@ -2,10 +2,10 @@ package journal
 
 import "bytes"
 
-// Chunk is what Next gives: a gap or events, or both, the gap before the events.
+// Chunk is what Next gives: either events or a gap.
 type Chunk struct {
 	Gap       Gap
-	First     uint64 // number of the first event; those behind it follow without a gap
+	First     uint64 // number of the first event, which the others follow without a gap; of a gap, its To
 	Events    int
 	Lines     []byte // the events' lines, each ended by \n; lent until the next call
 	FirstTime int64  // of the batch that they are from, Unix nanoseconds
