@@ -19,7 +19,8 @@ var classic = [...]int64{
 }
 
 // Sparse buckets are those of Prometheus' native histograms at Schema 3: a bucket ends at 2^(i/8) seconds, so that a
-// quantile is right within 4.4 %. What is below 2^-20 s (0.95 µs) lies in the lowest.
+// quantile is right within 4.4 %. What is below 2^-20 s (0.95 µs) lies in the lowest, what is above 16 s in the
+// highest.
 const (
 	Schema      = 3
 	perOctave   = 1 << Schema
