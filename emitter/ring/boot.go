@@ -33,11 +33,6 @@ func (r *Ring) survey() bool {
 	}
 	h.tail.Store(tail)
 	r.step(stepMoved, tail)
-	// A word beyond the tail whose record is torn would be valid for an instant when that place is claimed.
-	for pos := tail; pos-cursor < r.capacity; pos += unit {
-		r.control(pos).Store(0)
-		r.step(stepCleared, pos)
-	}
 	return true
 }
 

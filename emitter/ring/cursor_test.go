@@ -64,6 +64,22 @@ func TestTheCursorMovesToWhereTheJournalStands(t *testing.T) {
 	}
 }
 
+func TestTheCursorGoesBackAfterARestartOfTheSystem(t *testing.T) {
+	r := halfDone(t)
+	r.Image()[48] ^= 1
+	again, rec, problem := ring.Reborn(r.Image(), nil)
+	if problem != "" || !rec.BootChanged {
+		t.Fatal(problem, rec)
+	}
+	if err := again.SetCursor(3 * 128); err != nil {
+		t.Fatal(err)
+	}
+	balanced(t, again)
+	if n := drain(again, func(uint64, pdp.Class, []byte) {}); n != 17 {
+		t.Fatal(n)
+	}
+}
+
 func TestTheCursorDoesNotGoBackWhereRecordsAreGone(t *testing.T) {
 	for name, hurt := range map[string]func(r *ring.Ring){
 		"overwritten": func(r *ring.Ring) {

@@ -31,6 +31,7 @@ func (r *Ring) mend(rec *Recovery) bool {
 	if !r.plausible(cursor, tail) {
 		return false
 	}
+	r.clearAhead(cursor, tail)
 	var pending [pdp.Classes]uint64
 	for pos := cursor; pos != tail; {
 		e, ok := r.read(pos, r.control(pos).Load())
@@ -76,6 +77,19 @@ func (r *Ring) plausible(cursor, tail uint64) bool {
 func (r *Ring) pad(pos, n uint64) {
 	r.control(pos).Store(r.padWord(pos, n))
 	r.step(stepMended, pos)
+}
+
+// clearAhead makes sure that no control word of the free space is valid, now or in a later lap. After a kill none is,
+// because the tail moves first. After a restart of the system, a torn record may lie beyond the tail: its word would be
+// valid for an instant when that place is claimed. What an earlier lap left stays: SetCursor may go back to it.
+func (r *Ring) clearAhead(cursor, tail uint64) {
+	for pos := tail; pos-cursor < r.capacity; pos += unit {
+		w := r.control(pos).Load()
+		if w>>stateShift&(1<<stateBits-1) != none && int64(w-r.lap(pos))>>lapShift >= 0 {
+			r.control(pos).Store(0)
+			r.step(stepCleared, pos)
+		}
+	}
 }
 
 // gap is the length of the space that begins at a position without a valid word: up to the next that has one, the end

@@ -59,7 +59,7 @@ const (
 	stepSlot             // the consumer's counts are stored, the cursor is not
 	stepMended           // recovery has made something padding
 	stepRecounted        // recovery has stored a count
-	stepCleared          // recovery after another boot has cleared a control word
+	stepCleared          // recovery has cleared a control word beyond the tail
 	stepMoved            // recovery after another boot has moved cursor or tail
 	stepResizing         // a resize is announced
 	stepReshaped         // the file has its new length
