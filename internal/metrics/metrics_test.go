@@ -96,7 +96,7 @@ func TestCountingAllocatesNothing(t *testing.T) {
 	}
 }
 
-//	go test -run - -bench Observe -count 10 ./internal/metrics | benchstat -
+// go test -run - -bench Observe -count 10 ./internal/metrics | benchstat -
 func BenchmarkObserve(b *testing.B) {
 	h := metrics.NewHistogram()
 	var d metrics.Dealer
