@@ -59,8 +59,9 @@ func client(remote string) string {
 
 // guesses counts wrong tokens by client. The zero value is ready; it may be used by many goroutines at once.
 type guesses struct {
-	mu sync.Mutex
-	by map[string]*guesser
+	mu    sync.Mutex
+	by    map[string]*guesser
+	swept time.Time
 }
 
 type guesser struct {
@@ -90,11 +91,14 @@ func (g *guesses) wrong(who string, now time.Time) time.Duration {
 	return max(x.since.Add(guessWindow).Sub(now), time.Millisecond)
 }
 
-// forget makes room: of those whose window is over, else of any one.
+// forget makes room: of those whose window is over, looked for once in a while, else of any one.
 func (g *guesses) forget(now time.Time) {
-	for k, x := range g.by {
-		if now.Sub(x.since) >= guessWindow {
-			delete(g.by, k)
+	if now.Sub(g.swept) >= guessWindow/4 {
+		g.swept = now
+		for k, x := range g.by {
+			if now.Sub(x.since) >= guessWindow {
+				delete(g.by, k)
+			}
 		}
 	}
 	for k := range g.by {
