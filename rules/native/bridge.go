@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/topdown"
 	"github.com/open-policy-agent/opa/v1/topdown/builtins"
 
@@ -41,6 +42,7 @@ func (m *machine) context() *topdown.BuiltinContext {
 		now := strconv.FormatInt(time.Now().UnixNano(), 10)
 		b.ctx = topdown.BuiltinContext{
 			Context:                     context.Background(),
+			Metrics:                     metrics.NoOp(),
 			Seed:                        rand.Reader,
 			Time:                        ast.NumberTerm(json.Number(now)),
 			Cancel:                      budgetCancel{m.budget},

@@ -36,6 +36,9 @@ func (v *vars) call(e *ast.Expr, ts []*ast.Term) (builder, error) {
 	if err != nil {
 		return nil, err
 	}
+	if fast := special(name, ts[1:1+arity]); fast != nil {
+		call = quick(fast, call)
+	}
 	if v.c.mocked[name] {
 		call = mockable(name, call)
 	}
@@ -164,16 +167,21 @@ func (c *compiler) callee(from *group, ref ast.Ref) (caller, int, error) {
 	}
 	slow := bridged(b, f)
 	if fast := natives[name]; fast != nil {
-		return func(m *machine, at int) val {
-			x, ok := fast(m, m.args[at:])
-			if !ok {
-				return slow(m, at)
-			}
-			m.args = m.args[:at]
-			return x
-		}, b.Decl.Arity(), nil
+		return quick(fast, slow), b.Decl.Arity(), nil
 	}
 	return slow, b.Decl.Arity(), nil
+}
+
+// quick asks our own implementation first.
+func quick(fast native, slow caller) caller {
+	return func(m *machine, at int) val {
+		x, ok := fast(m, m.args[at:])
+		if !ok {
+			return slow(m, at)
+		}
+		m.args = m.args[:at]
+		return x
+	}
 }
 
 func builtinFault(err error) *fault {

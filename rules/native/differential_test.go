@@ -154,6 +154,9 @@ func compare(t *testing.T, c *ast.Compiler, mod, data string, paths, inputs []st
 					n.faults++
 				case werr == nil && failed:
 					n.cautious++
+					if os.Getenv("SHOW_CAUTIOUS") != "" {
+						t.Log("CAUTIOUS", strict, r.Out.Str(r.Faults[0].Msg))
+					}
 					if msg := r.Out.Str(r.Faults[0].Msg); strings.HasPrefix(msg, "panic") {
 						t.Fatalf("%s\nstrict %v, %s, input %s\n%s", msg, strict, p, js, mod)
 					}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
 
 	"thymus/pdp"
 	"thymus/rules/native"
@@ -143,4 +144,103 @@ func BenchmarkRBAC(b *testing.B) {
 			}
 		})
 	}
+}
+
+const tablePolicy = `package pdp
+
+user_roles contains r if { some r in data.rbac.bindings[input.subject.id] }
+user_roles contains r if { some g in input.subject.groups; some r in data.rbac.group_roles[g] }
+
+default permitted := false
+permitted if {
+	some r in user_roles
+	some p in data.rbac.role_perms[r]
+	p.action == input.action
+	startswith(input.resource.path, p.prefix)
+}
+permitted if { input.action == "read"; glob.match("/public/**", ["/"], input.resource.path) }
+
+deny contains "risk score too high" if { input.context.risk >= 70 }
+deny contains "outside business hours" if { input.context.hour < 6; input.resource.sensitivity == "high" }
+deny contains "mfa required for production secrets" if {
+	regex.match("^/secrets/[a-z0-9-]+/prod/", input.resource.path)
+	not input.subject.mfa
+}
+deny contains "forbidden location" if { glob.match("/*/restricted/**", ["/"], input.resource.path); input.context.country != "NL" }
+deny contains msg if {
+	some g in input.subject.groups
+	g in data.rbac.suspended
+	msg := sprintf("group %s is suspended", [g])
+}
+
+default allow := false
+allow if { permitted; count(deny) == 0 }
+
+decision := {"allow": allow, "reasons": deny, "roles": count(user_roles)}
+`
+
+func tableData() ast.Value {
+	acts := []string{"read", "write", "delete", "list"}
+	perms, groups := map[string]any{}, map[string]any{}
+	for r := range 50 {
+		var ps []any
+		for p := range 20 {
+			ps = append(ps, map[string]any{"action": acts[p%4], "prefix": fmt.Sprintf("/svc%d/res%d/", r, p)})
+		}
+		perms[fmt.Sprintf("role%d", r)] = ps
+	}
+	for g := range 30 {
+		groups[fmt.Sprintf("group%d", g)] = []any{fmt.Sprintf("role%d", g), fmt.Sprintf("role%d", g+20)}
+	}
+	return ast.MustInterfaceToValue(map[string]any{"rbac": map[string]any{
+		"role_perms": perms, "group_roles": groups,
+		"bindings":  map[string]any{"alice": []any{"role1", "role2"}},
+		"suspended": []any{"group28", "group29"},
+	}})
+}
+
+const tableInput = `{"subject":{"id":"alice","groups":["group3","group7","group11","group12","group20"],"mfa":true,"tenant":"acme"},"action":"delete",` +
+	`"resource":{"path":"/svc31/res18/object-7781","type":"object","sensitivity":"high"},"context":{"ip":"10.0.0.1","risk":12,"hour":11,"country":"NL",` +
+	`"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736"}}`
+
+func TestTablePolicyAnswersWithoutAllocating(t *testing.T) {
+	e, rep := mustCompile(t, map[string]string{"p.rego": tablePolicy}, native.Options{Data: tableData()})
+	if len(rep.Unable) > 0 {
+		t.Fatal(rep.Unable)
+	}
+	in, r, b, q := parse(t, tableInput), &pdp.Result{}, &pdp.Budget{}, e.Query([]string{"pdp", "decision"})
+	e.Value(q, in, true, b, r)
+	if got := string(r.Out.AppendJSON(nil, 0)); got != `{"allow":true,"reasons":[],"roles":12}` {
+		t.Fatal(got, r.Faults)
+	}
+	if a := testing.AllocsPerRun(200, func() { e.Value(q, in, true, b, r) }); a != 0 {
+		t.Errorf("%v allocations", a)
+	}
+}
+
+// go test ./rules/native -run '^$' -bench BenchmarkTable -count 10 | benchstat -
+func BenchmarkTable(b *testing.B) {
+	e, _ := mustCompile(b, map[string]string{"p.rego": tablePolicy}, native.Options{Data: tableData()})
+	in, r, budget, q := parse(b, tableInput), &pdp.Result{}, &pdp.Budget{}, e.Query([]string{"pdp", "decision"})
+	b.Run("native", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			e.Value(q, in, true, budget, r)
+		}
+	})
+	x, _ := ast.JSON(tableData())
+	store := inmem.NewFromObjectWithOpts(x.(map[string]any), inmem.OptReturnASTValuesOnRead(true))
+	pq, err := rego.New(rego.Query("x = data.pdp.decision"), rego.Module("p.rego", tablePolicy), rego.Store(store)).PrepareForEval(context.Background())
+	if err != nil {
+		b.Fatal(err)
+	}
+	v, _ := ast.ValueFromReader(strings.NewReader(tableInput))
+	b.Run("topdown", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if rs, err := pq.Eval(context.Background(), rego.EvalParsedInput(v)); err != nil || len(rs) != 1 {
+				b.Fatal(err)
+			}
+		}
+	})
 }

@@ -125,6 +125,8 @@ func (v *vars) root(ref ast.Ref) (getter, error) {
 	case ok && v.bound[x]:
 		slot := v.slot[x]
 		return func(f *frame) val { return f.r[slot] }, nil
+	case !ok: // a literal: OPA's compiler names those that can have members
+		return func(*frame) val { return val{} }, nil
 	}
 	return nil, unable(ref[0].Location, "reference %v starts from an unbound variable", ref)
 }

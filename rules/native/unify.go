@@ -18,7 +18,7 @@ func (v *vars) ready(t *ast.Term) bool {
 		return v.bound[x]
 	case ast.Ref:
 		head, ok := x[0].Value.(ast.Var)
-		if !ok || !isRoot(head) && !v.bound[head] {
+		if ok && !isRoot(head) && !v.bound[head] {
 			return false
 		}
 		for _, o := range x[1:] {

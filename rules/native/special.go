@@ -1,0 +1,107 @@
+package native
+
+import (
+	"net"
+	"net/netip"
+	"regexp"
+	"unicode/utf8"
+
+	"github.com/gobwas/glob"
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// special is a builtin whose constant arguments are compiled with the call: a pattern or a network. Nil where there is
+// none; a pattern that does not compile is left to OPA, which reports it.
+func special(name string, args []*ast.Term) native {
+	switch name {
+	case "regex.match":
+		return regexMatch(args)
+	case "glob.match":
+		return globMatch(args)
+	case "net.cidr_contains":
+		return cidrContains(args)
+	}
+	return nil
+}
+
+func constantText(t *ast.Term) (string, bool) {
+	s, ok := t.Value.(ast.String)
+	return string(s), ok
+}
+
+func regexMatch(args []*ast.Term) native {
+	p, ok := constantText(args[0])
+	if !ok {
+		return nil
+	}
+	re, err := regexp.Compile(p)
+	if err != nil {
+		return nil
+	}
+	return func(_ *machine, a []val) (val, bool) {
+		if a[1].kind != text {
+			return val{}, false
+		}
+		return boolVal(re.MatchString(a[1].str())), true
+	}
+}
+
+func globMatch(args []*ast.Term) native {
+	p, ok := constantText(args[0])
+	if !ok {
+		return nil
+	}
+	var delimiters []rune
+	switch d := args[1].Value.(type) {
+	case ast.Null:
+	case *ast.Array:
+		for i := range d.Len() {
+			s, ok := constantText(d.Elem(i))
+			r, n := utf8.DecodeRuneInString(s)
+			if !ok || n != len(s) || n == 0 || r == utf8.RuneError {
+				return nil
+			}
+			delimiters = append(delimiters, r)
+		}
+		if d.Len() == 0 { // as OPA reads it
+			delimiters = []rune{'.'}
+		}
+	default:
+		return nil
+	}
+	g, err := glob.Compile(p, delimiters...)
+	if err != nil {
+		return nil
+	}
+	return func(_ *machine, a []val) (val, bool) {
+		if a[2].kind != text {
+			return val{}, false
+		}
+		return boolVal(g.Match(a[2].str())), true
+	}
+}
+
+// cidrContains knows IPv4 networks and dotted addresses; the rest is OPA's.
+func cidrContains(args []*ast.Term) native {
+	p, ok := constantText(args[0])
+	if !ok {
+		return nil
+	}
+	_, n, err := net.ParseCIDR(p)
+	if err != nil || len(n.IP) != net.IPv4len {
+		return nil
+	}
+	ones, _ := n.Mask.Size()
+	addr, _ := netip.AddrFromSlice(n.IP)
+	prefix := netip.PrefixFrom(addr, ones)
+	return func(_ *machine, a []val) (val, bool) {
+		if a[1].kind != text {
+			return val{}, false
+		}
+		ip, err := netip.ParseAddr(a[1].str())
+		if err != nil || !ip.Is4() {
+			return val{}, false
+		}
+		return boolVal(prefix.Contains(ip)), true
+	}
+}
