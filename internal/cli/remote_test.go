@@ -3,6 +3,7 @@ package cli_test
 import (
 	"encoding/pem"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -49,7 +50,9 @@ func sidecar(t *testing.T) http.Handler {
 func TestCheckAsksASidecar(t *testing.T) {
 	plain := httptest.NewServer(sidecar(t))
 	defer plain.Close()
-	secure := httptest.NewTLSServer(sidecar(t))
+	secure := httptest.NewUnstartedServer(sidecar(t))
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // a refused certificate is what is tested
+	secure.StartTLS()
 	defer secure.Close()
 	dir := t.TempDir()
 	socket := filepath.Join(dir, "s")
