@@ -137,12 +137,10 @@ func (c *Call) finish(d *pdp.Decision, start time.Time) error {
 }
 
 func (c *Call) attachInput() {
-	if len(c.Req.Input.Text) <= pdp.MaxInput {
-		c.buf = c.Req.Input.AppendJSON(c.buf[:0], 0)
-		if len(c.buf) <= pdp.MaxInput {
-			c.rec.Input, c.rec.Flags = c.buf, c.rec.Flags|pdp.FlagInput
-			return
-		}
+	c.buf = c.Req.Input.AppendJSON(c.buf[:0], 0)
+	if len(c.buf) <= pdp.MaxInput {
+		c.rec.Input, c.rec.Flags = c.buf, c.rec.Flags|pdp.FlagInput
+		return
 	}
 	c.rec.Cut |= pdp.CutInput
 }
