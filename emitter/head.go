@@ -12,6 +12,8 @@ type Head struct {
 	// It is read from the line and not kept beside it, so that what was masked there is masked here, and so that a
 	// replay sends each event where it went the first time.
 	Key []byte
+	// Agent is the payload's agent_id; empty where there is none.
+	Agent []byte
 }
 
 // ParseHead reads a line, without or with its newline. False: it is no line of ours. It allocates nothing, unless the
@@ -37,7 +39,7 @@ func ParseHead(line []byte, h *Head) bool {
 		case "timestamp":
 			h.Timestamp = s.skip()
 		case "payload":
-			h.Key = s.partitionKey()
+			h.Key, h.Agent = s.partitionKey()
 			if len(h.Key) == 0 {
 				h.Key = h.Source
 			}
@@ -52,21 +54,21 @@ func ParseHead(line []byte, h *Head) bool {
 }
 
 // partitionKey looks through the payload for the first of the members that make the key. agent_id ends the search.
-func (s *scanner) partitionKey() []byte {
+func (s *scanner) partitionKey() (key, agent []byte) {
 	var threat, policy []byte
 	if !s.take('{') {
 		s.fail()
-		return nil
+		return nil, nil
 	}
 	for s.peek() == '"' {
 		name, ok := s.name()
 		if !ok {
-			return nil
+			return nil, nil
 		}
 		switch string(name) {
 		case "agent_id":
 			if v := s.plain(); len(v) > 0 {
-				return v
+				return v, v
 			}
 		case "threat_id":
 			threat = s.plain()
@@ -80,9 +82,9 @@ func (s *scanner) partitionKey() []byte {
 		}
 	}
 	if len(threat) > 0 {
-		return threat
+		return threat, nil
 	}
-	return policy
+	return policy, nil
 }
 
 // name consumes a member's name and its colon.

@@ -253,6 +253,10 @@ func (p *Pump) took(ns int64, events int) {
 // and what then is refused is the ring's and the loss policy's business.
 func (p *Pump) flush(ctx context.Context, t *time.Timer) error {
 	p.step(stepEncoded)
+	if mutation("advance-first") {
+		p.o.Ring.Advance(p.batch.RingEnd)
+		mutation("advance-first")
+	}
 	wait := retryFirst
 	var said, gaveUp time.Time
 	for {
@@ -285,6 +289,7 @@ func (p *Pump) flush(ctx context.Context, t *time.Timer) error {
 		wait = min(2*wait, retryMost)
 	}
 	p.step(stepJournaled)
+	mutation("no-recovery")
 	p.o.Ring.Advance(p.batch.RingEnd)
 	p.step(stepAdvanced)
 	p.events.Add(uint64(p.batch.Events))

@@ -28,6 +28,7 @@ http://127.0.0.1:8181, management on http://127.0.0.1:8282. All that can be set 
 		configCommand(std),
 		checkCommand(std),
 		policyCommand(std),
+		eventsCommand(std),
 		versionCommand(std),
 	)
 	root.Args = func(cmd *cobra.Command, args []string) error { return paths(root, args) }

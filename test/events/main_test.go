@@ -1,0 +1,288 @@
+// Package events_test holds the running binary against what CONTRACT 6 promises of events: whatever is killed, full,
+// slow or gone, what was answered is on record once, and the accounts add up.
+package events_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// binary is the program under test, built once.
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "thymus-events-")
+	if err == nil {
+		binary, err = build(dir, "thymus")
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+func build(dir, name string, args ...string) (string, error) {
+	path := filepath.Join(dir, name)
+	cmd := exec.Command("go", append(append([]string{"build", "-o", path}, args...), "thymus")...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// sidecar is one life of the program.
+type sidecar struct {
+	t          testing.TB
+	cmd        *exec.Cmd
+	data, mgmt string
+	mu         sync.Mutex
+	log        strings.Builder
+	logged     chan struct{} // closed when its log ends
+	exited     chan error
+}
+
+// home is a state directory, with the ring in a tmpfs of its own where there is one.
+type home struct {
+	dir string
+	env []string
+	bin string
+}
+
+func newHome(t testing.TB, env ...string) *home {
+	t.Helper()
+	h := &home{dir: t.TempDir(), bin: binary}
+	shm := "/dev/shm"
+	if st, err := os.Stat(shm); err != nil || !st.IsDir() {
+		shm = ""
+	}
+	ring, err := os.MkdirTemp(shm, "thymus-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(ring) })
+	h.env = append([]string{"THYMUS_DIR=" + h.dir, "THYMUS_EVENTS_RING_PATH=" + ring, "THYMUS_DATA_LISTEN=127.0.0.1:0",
+		"THYMUS_MANAGEMENT_LISTEN=127.0.0.1:0", "THYMUS_LOG_FORMAT=json", "THYMUS_INSTANCE=test-1",
+		"THYMUS_EVENTS_RING_SIZE=8MiB"}, env...)
+	return h
+}
+
+func (h *home) journal() string { return filepath.Join(h.dir, "journal") }
+
+// command is another run of the binary, with the home's configuration.
+func (h *home) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(h.bin, args...)
+	cmd.Env = append(append(os.Environ(), h.env...), "NO_COLOR=1")
+	return cmd
+}
+
+// start runs it until it is ready.
+func (h *home) start(t testing.TB, args ...string) *sidecar {
+	t.Helper()
+	s := &sidecar{t: t, cmd: h.command(args...), logged: make(chan struct{}), exited: make(chan error, 1)}
+	stderr, err := s.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ready := make(chan struct{})
+	go func() {
+		defer close(s.logged)
+		lines := bufio.NewScanner(stderr)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			s.mu.Lock()
+			s.log.WriteString(lines.Text() + "\n")
+			s.mu.Unlock()
+			var l struct{ Message, Data, Management string }
+			if json.Unmarshal(lines.Bytes(), &l) == nil && l.Message == "ready" {
+				s.data, s.mgmt = l.Data, l.Management
+				close(ready)
+			}
+		}
+	}()
+	go func() {
+		<-s.logged
+		s.exited <- s.cmd.Wait()
+	}()
+	t.Cleanup(func() { s.kill() })
+	select {
+	case <-ready:
+	case err := <-s.exited:
+		t.Fatalf("it ended before it was ready: %v\n%s", err, s.logs())
+	case <-time.After(30 * time.Second):
+		t.Fatalf("it is not ready\n%s", s.logs())
+	}
+	return s
+}
+
+func (s *sidecar) logs() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.String()
+}
+
+// kill is kill -9.
+func (s *sidecar) kill() {
+	if s.cmd.Process.Kill() == nil {
+		err := <-s.exited
+		s.exited <- err
+	}
+}
+
+// stop is SIGTERM, after which it must end with 0.
+func (s *sidecar) stop() {
+	s.t.Helper()
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case err := <-s.exited:
+		s.exited <- err
+		if err != nil {
+			s.t.Errorf("it ended with %v\n%s", err, s.logs())
+		}
+	case <-time.After(30 * time.Second):
+		s.t.Fatalf("it does not end\n%s", s.logs())
+	}
+}
+
+// client has connections enough for every worker.
+var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 10 * time.Second}
+
+// evaluate asks for one decision and returns its id; the error is anything but a whole answer.
+func (s *sidecar) evaluate(body string) (id string, err error) {
+	res, err := client.Post("http://"+s.data+"/v1/evaluate", "application/json", strings.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		return "", err
+	}
+	if res.StatusCode != http.StatusOK {
+		return "", &status{res.StatusCode, string(b)}
+	}
+	var a struct {
+		ID string `json:"decision_id"`
+	}
+	if err := json.Unmarshal(b, &a); err != nil || a.ID == "" {
+		return "", fmt.Errorf("%w: %s", err, b)
+	}
+	return a.ID, nil
+}
+
+type status struct {
+	code int
+	body string
+}
+
+func (s *status) Error() string { return strconv.Itoa(s.code) + " " + s.body }
+
+// bodies are decisions of each kind: an allow, a deny, a default.
+func body(n int) string {
+	role, action := "admin", "deploy"
+	switch n % 5 {
+	case 3:
+		role, action = "guest", "delete"
+	case 4:
+		role = "nobody"
+	}
+	return fmt.Sprintf(`{"agent_id":"agent-%d","agent_role":%q,"action":%q,"resource":"cluster/%d"}`, n%23, role, action, n%7)
+}
+
+// load asks with some workers until ctx ends, and returns the ids of the decisions that were answered.
+func (s *sidecar) load(ctx context.Context, workers int) (answered []string) {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			var mine []string
+			for n := w; ctx.Err() == nil; n += workers {
+				id, err := s.evaluate(body(n))
+				if err != nil {
+					break // it is dead
+				}
+				mine = append(mine, id)
+			}
+			mu.Lock()
+			answered = append(answered, mine...)
+			mu.Unlock()
+		})
+	}
+	wg.Wait()
+	return answered
+}
+
+// metrics are all samples by name and labels.
+func (s *sidecar) metrics() map[string]float64 {
+	s.t.Helper()
+	res, err := client.Get("http://" + s.mgmt + "/metrics")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	out := map[string]float64{}
+	for lines := bufio.NewScanner(res.Body); lines.Scan(); {
+		name, value, ok := strings.Cut(lines.Text(), " ")
+		if v, err := strconv.ParseFloat(value, 64); ok && err == nil && name != "#" {
+			out[name] = v
+		}
+	}
+	return out
+}
+
+var classes = []string{"allow", "deny", "warn", "audit", "threat", "immune", "admin"}
+
+// settle waits until nothing is in flight before the journal.
+func (s *sidecar) settle() map[string]float64 {
+	s.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		m, pending := s.metrics(), 0.0
+		for _, c := range classes {
+			pending += m[`thymus_records_pending{class="`+c+`"}`]
+		}
+		if pending == 0 {
+			time.Sleep(2 * time.Millisecond) // between the side record and the cursor
+			return s.metrics()
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("%v records stay in the ring\n%s", pending, s.logs())
+		}
+	}
+}
+
+// equations holds both of CONTRACT 6 against the metrics.
+func equations(m map[string]float64) error {
+	for _, c := range classes {
+		at := func(name string) float64 { return m[name+`{class="`+c+`"}`] }
+		offered, pumped, pending, shed := at("thymus_records_offered_total"), at("thymus_records_pumped_total"),
+			at("thymus_records_pending"), at("thymus_records_shed_total")
+		if offered != pumped+pending+shed {
+			return fmt.Errorf("class %s: offered %v != pumped %v + pending %v + shed %v", c, offered, pumped, pending, shed)
+		}
+	}
+	at := func(name string) float64 { return m[name+`{sink="kafka"}`] }
+	journaled := at("thymus_events_journaled_total")
+	rest := at("thymus_events_delivered_total") + at("thymus_events_pending") + at("thymus_events_expired_total") + at("thymus_events_refused_total")
+	if journaled != rest {
+		return fmt.Errorf("journaled %v != delivered, pending, expired and refused, which are %v", journaled, rest)
+	}
+	return nil
+}
