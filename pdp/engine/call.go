@@ -22,7 +22,7 @@ type Call struct {
 	running bool
 
 	Req    pdp.Request // for the decoder to fill
-	Input  pdp.Doc     // for the decoder to fill; Req.Input may point to it
+	Input  pdp.Doc     // a tape for planes whose decoder has none of its own; Req.Input then points to it
 	result pdp.Result
 	dec    pdp.Decision
 	rec    pdp.Record
