@@ -44,6 +44,29 @@ var natives = map[string]native{
 	"is_null":    isKind(null),
 }
 
+// tests2 are the builtins that conditions are made of, without the detour over the stack of arguments.
+var tests2 = map[string]func(m *machine, a, b val) (yes, known bool){
+	"equal":             func(m *machine, a, b val) (bool, bool) { return m.equal(a, b), true },
+	"neq":               func(m *machine, a, b val) (bool, bool) { return !m.equal(a, b), true },
+	"lt":                func(m *machine, a, b val) (bool, bool) { return m.compare(a, b) < 0, true },
+	"lte":               func(m *machine, a, b val) (bool, bool) { return m.compare(a, b) <= 0, true },
+	"gt":                func(m *machine, a, b val) (bool, bool) { return m.compare(a, b) > 0, true },
+	"gte":               func(m *machine, a, b val) (bool, bool) { return m.compare(a, b) >= 0, true },
+	"startswith":        testTexts(strings.HasPrefix),
+	"endswith":          testTexts(strings.HasSuffix),
+	"contains":          testTexts(strings.Contains),
+	"internal.member_2": memberOf,
+}
+
+func testTexts(f func(s, t string) bool) func(m *machine, a, b val) (bool, bool) {
+	return func(_ *machine, a, b val) (bool, bool) {
+		if a.kind != text || b.kind != text {
+			return false, false
+		}
+		return f(a.str(), b.str()), true
+	}
+}
+
 func isKind(k kind) native {
 	return func(_ *machine, a []val) (val, bool) { return boolVal(a[0].kind == k), true }
 }
@@ -102,19 +125,23 @@ func onText(f func(string) string) native {
 }
 
 func member(m *machine, a []val) (val, bool) {
-	x, in := a[0], a[1]
+	yes, ok := memberOf(m, a[0], a[1])
+	return boolVal(yes), ok
+}
+
+func memberOf(m *machine, x, in val) (bool, bool) {
 	switch in.kind {
 	case set:
-		return boolVal(in.node().find(m, set, x) >= 0), true
+		return in.node().find(m, set, x) >= 0, true
 	case array, object:
 		n := m.lower(in)
 		for i := stride(in.kind) - 1; i < len(n.e); i += stride(in.kind) {
 			if m.equal(n.e[i], x) {
-				return boolVal(true), true
+				return true, true
 			}
 		}
 	}
-	return boolVal(false), true
+	return false, true
 }
 
 func memberAt(m *machine, a []val) (val, bool) {

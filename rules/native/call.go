@@ -53,6 +53,9 @@ func (v *vars) call(e *ast.Expr, ts []*ast.Term) (builder, error) {
 			return nil, err
 		}
 	}
+	if test := tests2[name]; test != nil && len(args) == 2 && slot < 0 && match == nil && !v.c.mocked[name] {
+		return testTwo(test, args[0], args[1], call), nil
+	}
 	if decl != nil && decl.Relation {
 		if slot >= 0 {
 			s := slot
@@ -89,6 +92,37 @@ func (v *vars) call(e *ast.Expr, ts []*ast.Term) (builder, error) {
 			return next(f)
 		}
 	}, nil
+}
+
+// testTwo is a call of a builtin that says yes or no about two values; what test does not know, call does.
+func testTwo(test func(m *machine, a, b val) (yes, known bool), a, b getter, call caller) builder {
+	return func(next step) step {
+		return func(f *frame) ctl {
+			m := f.m
+			x := a(f)
+			if x.kind == undefined {
+				return m.failed()
+			}
+			y := b(f)
+			if y.kind == undefined {
+				return m.failed()
+			}
+			yes, known := test(m, x, y)
+			if !known {
+				at := len(m.args)
+				m.args = append(m.args, x, y)
+				z := call(m, at)
+				if z.kind == undefined {
+					return m.failed()
+				}
+				yes = !z.isFalse()
+			}
+			if !yes {
+				return more
+			}
+			return next(f)
+		}
+	}
 }
 
 // relate goes through all results of a call that has many.

@@ -56,7 +56,7 @@ func (m *machine) fromAST(x ast.Value) (val, error) {
 	case ast.Number:
 		return numVal(string(x)), nil
 	case ast.String:
-		return strVal(string(x)), nil
+		return strVal(m.intern(string(x))), nil
 	case *ast.Array:
 		n := m.arena.node()
 		for i := range x.Len() {
@@ -98,4 +98,17 @@ func (m *machine) constant(x ast.Value) (val, error) {
 		v.node().freeze(m, v.kind)
 	}
 	return v, err
+}
+
+// intern makes equal strings of the program share memory, so that most comparisons end with the address. Evaluations do
+// not intern.
+func (m *machine) intern(s string) string {
+	if m.strings == nil {
+		return s
+	}
+	if t, ok := m.strings[s]; ok {
+		return t
+	}
+	m.strings[s] = s
+	return s
 }

@@ -244,3 +244,31 @@ func BenchmarkTable(b *testing.B) {
 		}
 	})
 }
+
+// go test ./rules/native -run '^$' -bench BenchmarkLoad -count 6 | benchstat -
+func BenchmarkLoad(b *testing.B) {
+	for _, n := range []int{1000, 10000} {
+		mod, rows := rbac(n)
+		parsed := ast.MustParseModule(mod)
+		c := ast.NewCompiler()
+		c.Compile(map[string]*ast.Module{"m.rego": parsed})
+		if c.Failed() {
+			b.Fatal(c.Errors)
+		}
+		b.Run(fmt.Sprintf("opa/%d", n), func(b *testing.B) {
+			for b.Loop() {
+				if _, err := ast.CompileModules(map[string]string{"m.rego": mod}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("native/%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, _, err := native.Compile(native.Options{Compiler: c, Sets: merged, Rows: rows}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

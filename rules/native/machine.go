@@ -70,7 +70,8 @@ type machine struct {
 	lowered   []*node
 	loweredAt []int32
 
-	bridge bridge
+	bridge  bridge
+	strings map[string]string // of the compiler's machine: see intern
 }
 
 type memoEntry struct {

@@ -171,13 +171,37 @@ func (n *node) sort(m *machine, k kind) {
 	if n.sorted || k == array {
 		return
 	}
-	if k == set {
-		slices.SortFunc(n.e, m.compare)
-	} else if len(n.e) > 2 {
-		pairs := unsafe.Slice((*[2]val)(unsafe.Pointer(&n.e[0])), len(n.e)/2)
-		slices.SortFunc(pairs, func(a, b [2]val) int { return m.compare(a[0], b[0]) })
+	if !n.inOrder(m, k) {
+		if k == set {
+			slices.SortFunc(n.e, m.compare)
+		} else {
+			pairs := unsafe.Slice((*[2]val)(unsafe.Pointer(&n.e[0])), len(n.e)/2)
+			slices.SortFunc(pairs, func(a, b [2]val) int { return m.compare(a[0], b[0]) })
+		}
+		n.ix = nil
 	}
-	n.ix, n.sorted = nil, true
+	n.sorted = true
+}
+
+// inOrder says whether the members are sorted, and sorts few of them.
+func (n *node) inOrder(m *machine, k kind) bool {
+	st := stride(k)
+	if len(n.e) > fewKeys*st {
+		for i := st; i < len(n.e); i += st {
+			if m.compare(n.e[i-st], n.e[i]) > 0 {
+				return false
+			}
+		}
+		return true
+	}
+	for i := st; i < len(n.e); i += st {
+		for j := i; j > 0 && m.compare(n.e[j-st], n.e[j]) > 0; j -= st {
+			for o := range st {
+				n.e[j-st+o], n.e[j+o] = n.e[j+o], n.e[j-st+o]
+			}
+		}
+	}
+	return true
 }
 
 // freeze makes a constant of n and all below it.

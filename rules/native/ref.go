@@ -159,6 +159,10 @@ func (v *vars) ref(t *ast.Term, ref ast.Ref) (getter, error) {
 	if err != nil {
 		return nil, err
 	}
+	if x, ok := ref[0].Value.(ast.Var); ok && v.bound[x] && len(ops) == 1 && ops[0].constant {
+		slot, k := v.slot[x], ops[0].k
+		return func(f *frame) val { return f.m.get(f.r[slot], k) }, nil
+	}
 	return follow(base, ops, false), nil
 }
 
@@ -222,7 +226,7 @@ func (c *compiler) inputPath(ts []*ast.Term) getter {
 	var id strings.Builder
 	for i, t := range ts {
 		s := string(t.Value.(ast.String))
-		names[i] = strVal(s)
+		names[i] = strVal(c.m.intern(s))
 		id.WriteString(s)
 		id.WriteByte(0xff)
 	}

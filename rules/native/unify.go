@@ -60,6 +60,8 @@ func (v *vars) unify(a, b *ast.Term) (builder, error) {
 		return v.compareEach(b, a)
 	case rb && !ra && isRef(a):
 		return v.compareEach(a, b)
+	case ra && rb:
+		return v.same(a, b)
 	case ra:
 		return v.take(a, b)
 	case rb:
@@ -72,6 +74,44 @@ func (v *vars) unify(a, b *ast.Term) (builder, error) {
 		return v.matchEach(b, a)
 	}
 	return v.decompose(a, b)
+}
+
+// same compares two terms that are bound.
+func (v *vars) same(a, b *ast.Term) (builder, error) {
+	if ast.IsConstant(a.Value) {
+		a, b = b, a
+	}
+	x, err := v.term(a)
+	if err != nil {
+		return nil, err
+	}
+	if s, ok := b.Value.(ast.String); ok {
+		want := v.c.m.intern(string(s))
+		return func(next step) step {
+			return func(f *frame) ctl {
+				if y := x(f); y.kind != text || y.n != int64(len(want)) || y.str() != want {
+					return f.m.failed()
+				}
+				return next(f)
+			}
+		}, nil
+	}
+	y, err := v.term(b)
+	if err != nil {
+		return nil, err
+	}
+	return func(next step) step {
+		return func(f *frame) ctl {
+			p := x(f)
+			if p.kind == undefined {
+				return f.m.failed()
+			}
+			if q := y(f); p.kind != q.kind || !f.m.equal(p, q) {
+				return f.m.failed()
+			}
+			return next(f)
+		}
+	}, nil
 }
 
 // take computes one side and matches it against the other.
