@@ -31,7 +31,7 @@ func Recover(r *ring.Ring, j *journal.Journal) (*Recovery, error) {
 	last := j.Last()
 	rec := &Recovery{}
 	if last.RingEpoch == r.Epoch() {
-		if mutation("no-recovery") {
+		if mutation("no-recovery") || mutation("advance-first") {
 			return rec, nil
 		}
 		before := r.Cursor()

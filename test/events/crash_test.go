@@ -144,7 +144,7 @@ func TestCrashHarnessSeesPlantedMutations(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, wants := range map[string]string{
-		"advance-first": "the ring's cursor moves before the journal has the batch",
+		"advance-first": "the ring's cursor moves before the journal has the batch, and the start believes it",
 		"no-recovery":   "a start does not move the ring's cursor to where the journal is",
 		"no-append":     "a record is said to be kept and is not",
 	} {
