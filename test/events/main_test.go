@@ -87,7 +87,12 @@ func (h *home) journal() string { return filepath.Join(h.dir, "journal") }
 // command is another run of the binary, with the home's configuration.
 func (h *home) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(h.bin, args...)
-	cmd.Env = append(append(os.Environ(), h.env...), "NO_COLOR=1")
+	for _, kv := range os.Environ() {
+		if !strings.HasPrefix(kv, "THYMUS_") { // the program refuses what it does not know, and what it knows is the test's
+			cmd.Env = append(cmd.Env, kv)
+		}
+	}
+	cmd.Env = append(append(cmd.Env, h.env...), "NO_COLOR=1")
 	return cmd
 }
 
