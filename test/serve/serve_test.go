@@ -1,0 +1,237 @@
+package serve_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const admin = `{"agent_id":"a","agent_role":"admin","action":"deploy"}`
+
+func TestTheReadyLineAndTheFourSurfaces(t *testing.T) {
+	p := start(t)
+	c := client(t)
+	if _, ok := p.ready["policy_revision"].(string); !ok || p.ready["instance"] == "" || p.ready["level"] != "info" {
+		t.Fatalf("%v", p.ready)
+	}
+	t.Logf("ready %s after exec", p.took)
+	data := p.url("data")
+	for _, x := range []struct{ name, method, path, body, has string }{
+		{"native", "POST", "/v1/evaluate", admin, `"matched_rule":"admin_allow_all"`},
+		{"native batch", "POST", "/v1/evaluate/batch", `{"evaluations":[` + admin + `]}`, `{"results":[{"allowed":true`},
+		{"AuthZEN", "POST", "/access/v1/evaluation", `{"subject":{"type":"user","id":"a","properties":{"role":"admin"}},"action":{"name":"x"},"resource":{"type":"t","id":"i"}}`, `{"decision":true`},
+		{"AuthZEN batch", "POST", "/access/v1/evaluations", `{"subject":{"type":"user","id":"a"},"resource":{"type":"t","id":"i"},"evaluations":[{"action":{"name":"x"}}]}`, `{"evaluations":[{"decision":false}]}`},
+		{"AuthZEN metadata", "GET", "/.well-known/authzen-configuration", "", `"policy_decision_point":"` + data + `"`},
+		{"OPA's Data API", "POST", "/v1/data/policies/admin_full_access/allow", `{"input":{"subject":{"properties":{"role":"admin"}}}}`, `"rule":"admin_allow_all"`},
+		{"readiness", "GET", "/readyz", "", `"policies":"ok"`},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			a := p.do(c, x.method, data+x.path, x.body)
+			if a.status != 200 || !strings.Contains(a.body, x.has) {
+				t.Fatalf("%d %s", a.status, a.body)
+			}
+		})
+	}
+	if n := p.metric(c, `thymus_decisions_total{effect="allow",surface="native"}`); n != 2 {
+		t.Fatalf("%v native permits counted", n)
+	}
+	if n := p.metric(c, `thymus_policy_info{revision="`+p.ready["policy_revision"].(string)+`"}`); n != 1 {
+		t.Fatalf("policy_info %v", n)
+	}
+	if n := p.metric(c, `thymus_request_duration_seconds_count{surface="authzen"}`); n != 2 {
+		t.Fatalf("%v AuthZEN requests timed", n)
+	}
+}
+
+func TestStateIsKeptAndOneProcessHasIt(t *testing.T) {
+	dir := t.TempDir()
+	p := startIn(t, dir)
+	if fi, err := os.Stat(p.dir); err != nil || fi.Mode().Perm() != 0o700 {
+		t.Fatalf("%v %v", fi.Mode(), err)
+	}
+	if fi, err := os.Stat(filepath.Join(p.dir, "management.token")); err != nil || fi.Mode().Perm() != 0o600 {
+		t.Fatalf("%v", err)
+	}
+	said, code := refused(t, dir, "--set", "data.listen=127.0.0.1:0", "--set", "management.listen=127.0.0.1:0")
+	if code != 2 || !strings.Contains(said, `key "dir"`) || !strings.Contains(said, "another process uses it") {
+		t.Fatalf("exit %d: %s", code, said)
+	}
+	instance := p.ready["instance"]
+	p.signal(syscall.SIGTERM)
+	if code := p.ends(10 * time.Second); code != 0 {
+		t.Fatalf("exit %d", code)
+	}
+	if again := startIn(t, dir); again.ready["instance"] != instance {
+		t.Fatalf("%v became %v", instance, again.ready["instance"])
+	}
+}
+
+func TestRefusedStarts(t *testing.T) {
+	dir := t.TempDir()
+	policy := filepath.Join(dir, "p")
+	write(t, filepath.Join(policy, "broken.rego"), "package policies.broken\n\nallow contains \"a\" if {\n\tinput.x ==\n}\n")
+	write(t, filepath.Join(policy, "bad.json"), `{"policy_id":"bad","rules":[{"rule_id":"r","effect":"perhaps"},{"rule_id":"s","effect":"deny","conditions":[{"field":"action","operator":"matches","value":"("}]}]}`)
+	write(t, filepath.Join(dir, "empty"), "")
+	write(t, filepath.Join(dir, "good"), "secret")
+	const ports = "data.listen=127.0.0.1:0"
+	for _, x := range []struct {
+		name string
+		args []string
+		want []string
+	}{
+		{"an unknown key", []string{"--set", "data.listne=x"}, []string{`"data.listne"`, `"data.listen"`}},
+		{"a bad value", []string{"--set", "data.deadline=fast"}, []string{"data.deadline", "duration"}},
+		{"a policy path that is not there", []string{filepath.Join(dir, "none")}, []string{"policies.paths", "does not exist"}},
+		{"policies that do not compile, every problem named", []string{policy}, []string{"broken.rego", "bad.json", "perhaps", "conditions[0]"}},
+		{"an entrypoint that nothing defines", []string{"--set", "policies.entrypoint=no/where"}, []string{"policies.entrypoint", "no/where"}},
+		{"a listener off loopback", []string{"--set", "data.listen=0.0.0.0:0"}, []string{"data.listen", "data.insecure"}},
+		{"management off loopback", []string{"--set", "management.listen=0.0.0.0:0", "--set", ports}, []string{"management.listen", "management.insecure"}},
+		{"an empty token", []string{"--set", "data.token_file=" + filepath.Join(dir, "empty")}, []string{"data.token_file", "empty"}},
+		{"a certificate that is none", []string{"--set", ports, "--set", "data.tls.cert=" + filepath.Join(dir, "good"), "--set", "data.tls.key=" + filepath.Join(dir, "good")}, []string{"data.tls", "PEM"}},
+		{"a socket's name that is taken by a file", []string{"--set", ports, "--set", "data.socket=" + filepath.Join(dir, "good")}, []string{"data.socket", "no socket"}},
+		{"a glob that is none", []string{"--set", "data.opa.paths=a//b"}, []string{"data.opa.paths", "empty segment"}},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			said, code := refused(t, t.TempDir(), append([]string{"--set", "management.listen=127.0.0.1:0"}, x.args...)...)
+			if code != 2 {
+				t.Errorf("exit %d", code)
+			}
+			for _, w := range x.want {
+				if !strings.Contains(said, w) {
+					t.Errorf("%q is not in: %s", w, said)
+				}
+			}
+		})
+	}
+	t.Run("a taken port", func(t *testing.T) {
+		p := start(t)
+		said, code := refused(t, t.TempDir(), "--set", "data.listen="+p.addr("data"), "--set", "management.listen=127.0.0.1:0")
+		if code != 2 || !strings.Contains(said, "data.listen") || !strings.Contains(said, "address already in use") {
+			t.Fatalf("exit %d: %s", code, said)
+		}
+	})
+}
+
+// slowly takes some hundred milliseconds to evaluate.
+const slowly = `package policies.slow
+
+allow contains "after_all" if {
+	input.action.name == "slow"
+	xs := numbers.range(1, 900)
+	count([1 | some x in xs; some y in xs; x * y == 7]) == 2
+}
+`
+
+func TestDrain(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "p", "slow.rego"), slowly)
+	p := startIn(t, dir, "--set", "data.deadline=8s", "--set", "data.drain_delay=500ms", filepath.Join(dir, "p"))
+	c := client(t)
+	const slow = `{"agent_id":"a","action":"slow"}`
+	begin := time.Now()
+	if d := p.evaluate(c, slow); d.Rule != "after_all" {
+		t.Fatalf("%+v", d)
+	}
+	took := time.Since(begin)
+	if took < 50*time.Millisecond {
+		t.Fatalf("the slow policy took only %s: nothing would be in flight", took)
+	}
+	const inFlight = 3
+	answers := make(chan answer, inFlight)
+	for range inFlight {
+		go func() {
+			a, err := try(client(t), "POST", p.url("data")+"/v1/evaluate", slow)
+			if err != nil {
+				a.body = err.Error()
+			}
+			answers <- a
+		}()
+	}
+	idle := client(t)
+	p.do(idle, "GET", p.url("data")+"/healthz", "")
+	p.signal(syscall.SIGTERM)
+	eventually(t, 3*time.Second, "readiness fails", func() bool {
+		a, err := try(c, "GET", p.url("management")+"/readyz", "")
+		return err == nil && a.status == 503 && strings.Contains(a.body, "going away")
+	})
+	if a, err := try(c, "POST", p.url("data")+"/v1/evaluate", admin); err != nil || a.status != 200 {
+		t.Fatalf("a decision during the drain delay: %v %d", err, a.status)
+	}
+	for range inFlight {
+		if a := <-answers; a.status != 200 || !strings.Contains(a.body, "after_all") {
+			t.Errorf("in flight: %d %s", a.status, a.body)
+		}
+	}
+	if code := p.ends(10 * time.Second); code != 0 {
+		t.Fatalf("exit %d\n%s", code, p.log())
+	}
+	if _, err := try(idle, "GET", p.url("data")+"/healthz", ""); err == nil {
+		t.Fatal("somebody still answers")
+	}
+}
+
+func TestASecondSignalEndsAtOnce(t *testing.T) {
+	p := start(t, "--set", "data.drain_delay=10s")
+	p.signal(syscall.SIGTERM)
+	c := client(t)
+	eventually(t, 3*time.Second, "readiness fails", func() bool {
+		return p.do(c, "GET", p.url("data")+"/readyz", "").status == 503
+	})
+	begin := time.Now()
+	p.signal(syscall.SIGINT)
+	if code := p.ends(3 * time.Second); code == 0 || time.Since(begin) > 2*time.Second {
+		t.Fatalf("exit %d after %s", code, time.Since(begin))
+	}
+}
+
+func TestUnixSocketPeersAreTheKernelsWord(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "p", "peer.rego"), `package policies.peer
+
+allow contains {"rule": "the_kernel_says", "reason": sprintf("%s %d %d", [input.peer.transport, input.peer.uid, input.peer.gid])} if input.peer.pid > 0
+`)
+	socket := filepath.Join(dir, "s")
+	p := startIn(t, dir, "--set", "data.socket="+socket, "--set", "data.socket_mode=0600", "--set", "data.listen=", filepath.Join(dir, "p"))
+	if fi, err := os.Stat(socket); err != nil || fi.Mode().Perm() != 0o600 {
+		t.Fatalf("%v", err)
+	}
+	c := unixClient(t, socket)
+	a := p.do(c, "POST", "http://thymus/v1/evaluate", `{"agent_id":"a","action":"x","peer":{"uid":99999}}`)
+	var d struct{ Reason string }
+	if err := json.Unmarshal([]byte(a.body), &d); err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.Join([]string{"unix", itoa(os.Getuid()), itoa(os.Getgid())}, " "); d.Reason != want {
+		t.Fatalf("%q, want %q", d.Reason, want)
+	}
+}
+
+func TestTheManagementTokenMayBeRotated(t *testing.T) {
+	p := start(t)
+	c := client(t)
+	file := filepath.Join(p.dir, "management.token")
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info := func(token string) int {
+		return p.do(c, "GET", p.url("management")+"/v1/info", "", "Authorization", "Bearer "+token).status
+	}
+	old := strings.TrimSpace(string(b))
+	if got := info(old); got != http.StatusOK {
+		t.Fatalf("got %d", got)
+	}
+	write(t, file, "another-one\n")
+	eventually(t, 5*time.Second, "the change is said", func() bool { return strings.Contains(p.log(), "changed file taken") })
+	if got := info("another-one"); got != http.StatusOK {
+		t.Fatalf("the new token gets %d", got)
+	}
+	if got := info(old); got != http.StatusUnauthorized {
+		t.Fatalf("the old token gets %d", got)
+	}
+}
