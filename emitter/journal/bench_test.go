@@ -116,3 +116,42 @@ func BenchmarkSink(b *testing.B) {
 		}
 	}
 }
+
+// go test -run '^$' -bench Verify -count 10 ./emitter/journal
+func BenchmarkVerify(b *testing.B) {
+	dir := b.TempDir()
+	j, _ := open(b, journal.Options{Dir: dir, RetainSize: 1 << 30})
+	batch := wide(100)
+	for range 2000 {
+		if err := j.Append(batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.SetBytes(j.Stats().Bytes)
+	for b.Loop() {
+		if rep, err := journal.Verify(dir, nil, nil); err != nil || !rep.OK() {
+			b.Fatal(rep, err)
+		}
+	}
+}
+
+// go test -run '^$' -bench Open -count 10 ./emitter/journal
+func BenchmarkOpen(b *testing.B) {
+	o := journal.Options{Dir: b.TempDir(), RetainSize: 1 << 40, SegmentSize: 1 << 20}
+	j, _ := open(b, o)
+	batch := wide(100)
+	for range 4000 {
+		if err := j.Append(batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(j.Stats().Segments), "segments")
+	j.Close()
+	for b.Loop() {
+		j, _, err := journal.Open(o)
+		if err != nil {
+			b.Fatal(err)
+		}
+		j.Close()
+	}
+}

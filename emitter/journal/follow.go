@@ -46,7 +46,12 @@ func (r *Reader) enter(first uint64) (bool, error) {
 	}
 	lines, err := os.Open(fileName(r.dir, first, extLines))
 	if notExist(err) {
-		lines, err = os.Open(os.DevNull) // the side file tells which events are missing
+		segments, lerr := r.segments()
+		if lerr != nil || len(segments) == 0 || segments[0] > first {
+			_ = side.Close() // only read; retention is about to remove it too
+			return false, lerr
+		}
+		lines, err = os.Open(os.DevNull) // damage: the side file tells which events are missing
 	}
 	if err != nil {
 		_ = side.Close() // only read
