@@ -12,7 +12,11 @@ type builder func(next step) step
 // body compiles expressions in the order OPA's compiler left them in.
 func (v *vars) body(b ast.Body) (builder, error) {
 	parts := make([]builder, 0, len(b))
-	for _, e := range b {
+	for i, e := range b {
+		v.hint = nil
+		if i+1 < len(b) {
+			v.hint = v.joinHint(e, b[i+1])
+		}
 		p, err := v.expr(e)
 		if err != nil {
 			return nil, err

@@ -202,6 +202,7 @@ type vars struct {
 	slot  map[ast.Var]int
 	bound map[ast.Var]bool
 	top   *registers
+	hint  *join // for the reference that is about to be compiled
 }
 
 type registers struct{ n int }

@@ -3,6 +3,7 @@ package native
 import (
 	"hash/maphash"
 	"slices"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -12,13 +13,14 @@ import (
 // hashed before it is shared, and never written again.
 type node struct {
 	e      []val   // array: elements. set: members. object: key, value, key, value
-	ix     []int32 // open addressing over keys: position in e and one, 0 where free; nil while few
+	ix     []int32 // open addressing over keys: position in e and one, 0 where free; empty while few
 	h      uint64
 	hashed bool
 	sorted bool
 	frozen bool
-	opa    ast.Value // of a constant, for builtins that are OPA's
-	owner  *group    // whose rules put members here, one by one
+	opa    ast.Value                 // of a constant, for builtins that are OPA's
+	owner  *group                    // whose rules put members here, one by one
+	joins  atomic.Pointer[joinIndex] // of a constant
 }
 
 // open says whether a rule of g may put members into n: it was made on the way to another of g's.
@@ -100,7 +102,7 @@ func (n *node) find(m *machine, k kind, key val) int {
 		}
 		return -1
 	}
-	if n.ix == nil {
+	if len(n.ix) == 0 {
 		n.index(m, k)
 	}
 	mask := len(n.ix) - 1
@@ -120,7 +122,12 @@ func (n *node) index(m *machine, k kind) {
 	for size < len(n.e)/st*2 {
 		size *= 2
 	}
-	n.ix = make([]int32, size)
+	if cap(n.ix) < size {
+		n.ix = make([]int32, size)
+	} else {
+		n.ix = n.ix[:size]
+		clear(n.ix)
+	}
 	for i := 0; i < len(n.e); i += st {
 		n.enter(m, i)
 	}
@@ -137,11 +144,11 @@ func (n *node) enter(m *machine, pos int) {
 
 func (n *node) added(m *machine, k kind, pos int) {
 	n.sorted, n.hashed = false, false
-	if n.ix == nil {
+	if len(n.ix) == 0 {
 		return
 	}
 	if len(n.e)/stride(k)*2 > len(n.ix) {
-		n.ix = nil
+		n.ix = n.ix[:0]
 		return
 	}
 	n.enter(m, pos)
@@ -178,7 +185,7 @@ func (n *node) sort(m *machine, k kind) {
 			pairs := unsafe.Slice((*[2]val)(unsafe.Pointer(&n.e[0])), len(n.e)/2)
 			slices.SortFunc(pairs, func(a, b [2]val) int { return m.compare(a[0], b[0]) })
 		}
-		n.ix = nil
+		n.ix = n.ix[:0]
 	}
 	n.sorted = true
 }
@@ -198,6 +205,7 @@ func (n *node) inOrder(m *machine, k kind) bool {
 		for j := i; j > 0 && m.compare(n.e[j-st], n.e[j]) > 0; j -= st {
 			for o := range st {
 				n.e[j-st+o], n.e[j+o] = n.e[j+o], n.e[j-st+o]
+				n.ix = n.ix[:0]
 			}
 		}
 	}
@@ -270,9 +278,9 @@ func (a *arena) reset() {
 			x := &a.chunks[c][i]
 			clear(x.e)
 			if x.e = x.e[:0]; cap(x.e) > nodeKeep {
-				x.e = nil
+				x.e, x.ix = nil, nil
 			}
-			x.ix, x.hashed, x.sorted, x.h, x.owner = nil, false, false, 0, nil
+			x.ix, x.hashed, x.sorted, x.h, x.owner = x.ix[:0], false, false, 0, nil
 		}
 	}
 	if len(a.chunks) > arenaKeep {

@@ -12,11 +12,14 @@ type operand struct {
 	k        val
 	key      getter  // nil: unbound, enumerated
 	match    matcher // of an enumerated key
+	join     *join   // what the next expression asks of the elements
 }
 
 // operands compiles the steps from left to right: each may bind what a later one uses.
 func (v *vars) operands(ts []*ast.Term) ([]operand, error) {
 	ops := make([]operand, len(ts))
+	hint := v.hint
+	v.hint = nil
 	for i, t := range ts {
 		o := &ops[i]
 		var err error
@@ -31,6 +34,9 @@ func (v *vars) operands(ts []*ast.Term) ([]operand, error) {
 			o.key, err = v.term(t)
 		default:
 			o.match, err = v.pattern(t)
+			if i == len(ts)-1 {
+				o.join = hint
+			}
 		}
 		if err != nil {
 			return nil, err
@@ -49,14 +55,24 @@ func chain(ops []operand, s sink, stored bool) sink {
 
 func link(o *operand, rest sink, stored bool) sink {
 	if o.key == nil {
-		match := o.match
+		match, j := o.match, o.join
 		each := func(f *frame, k, x val) ctl {
 			if !match(f, k) {
 				return f.m.failed()
 			}
 			return rest(f, x)
 		}
-		return func(f *frame, v val) ctl { return f.m.enumerate(f, v, each) }
+		if j == nil {
+			return func(f *frame, v val) ctl { return f.m.enumerate(f, v, each) }
+		}
+		return func(f *frame, v val) ctl {
+			if v.kind >= array && !v.onTape {
+				if n := v.node(); n.frozen && len(n.e) > fewKeys {
+					return j.through(f, v.kind, n, each)
+				}
+			}
+			return f.m.enumerate(f, v, each)
+		}
 	}
 	key := o.key
 	return func(f *frame, v val) ctl {
