@@ -29,7 +29,7 @@ type generated struct {
 //
 // What a deny rule owes beyond that, the fields of a type its operator cannot compare, is in oddities.
 func generate(p *structured, notes bool) *generated {
-	g := &generator{p: p, notes: notes, odd: map[string]*oddity{}, holds: map[string]string{}, names: map[string]bool{"odd": true, "dodged": true}}
+	g := &generator{p: p, notes: notes, odd: map[string]*oddity{}, holds: map[string]string{}, names: map[string]int{"odd": 1, "dodged": 1}}
 	g.header()
 	for i := range p.rules {
 		if r := &p.rules[i]; r.enabled {
@@ -57,7 +57,7 @@ type generator struct {
 	oddOrder []*oddity
 	holds    map[string]string // condition, and whether it may be dodged, to the name of its helper rule
 	helper   []helper
-	names    map[string]bool
+	names    map[string]int // uses of a base name
 }
 
 // helper is a rule of the module that says whether one condition holds.

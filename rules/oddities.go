@@ -156,11 +156,14 @@ func (g *generator) name(prefix string, path []string, suffix string) string {
 			}
 		}
 	}
-	name := string(b)
-	for n := 2; g.names[name]; n++ {
-		name = string(b) + "_" + strconv.Itoa(n)
+	base := string(b)
+	name, n := base, g.names[base] // how often the base was used: where to go on looking
+	for n > 0 && g.names[name] > 0 {
+		n++
+		name = base + "_" + strconv.Itoa(n)
 	}
-	g.names[name] = true
+	g.names[base] = max(n, 1)
+	g.names[name] = max(g.names[name], 1)
 	return name
 }
 

@@ -56,6 +56,7 @@ func ask(ref ast.Ref) ast.Body {
 }
 
 func newEvaluator(c *ast.Compiler, data ast.Value, m *merge, policies []pdp.Policy, files []*regoFile) *evaluator {
+	bound()
 	root := ast.StringTerm(generatedRoot)
 	ev := &evaluator{
 		compiler: c, store: &fixedStore{root: data}, policies: policies, merge: m,
@@ -131,14 +132,21 @@ func (c *call) Cancel() {}
 // Cancelled says whether the budget is spent.
 func (c *call) Cancelled() bool { return c.budget.Stopped() }
 
+// errPanic stands for a panic of OPA's: an evaluation that met one is a fault like any other.
+var errPanic = &topdown.Error{Code: topdown.InternalErr}
+
 // run evaluates one query. It returns its one answer, nil where that is undefined.
-func (ev *evaluator) run(body ast.Body, input *ast.Term, c *call) (*ast.Term, error) {
+func (ev *evaluator) run(body ast.Body, input *ast.Term, c *call) (out *ast.Term, err error) {
+	defer func() {
+		if recover() != nil {
+			out, err = nil, errPanic
+		}
+	}()
 	ctx, done := withBudget(c.budget)
 	defer done()
 	q := topdown.NewQuery(body).WithCompiler(ev.compiler).WithStore(ev.store).WithTransaction(fixedTxn{}).WithInput(input).
 		WithCancel(c).WithBuiltinErrorList(&c.errs).WithInterQueryBuiltinValueCache(ev.values).WithMetrics(ev.metrics)
-	var out *ast.Term
-	err := q.Iter(ctx, func(r topdown.QueryResult) error {
+	err = q.Iter(ctx, func(r topdown.QueryResult) error {
 		out = r[answer.Value.(ast.Var)]
 		return nil
 	})

@@ -11,13 +11,19 @@ import (
 // keepResult bounds what a pooled Result holds on to, in bytes.
 const keepResult = 1 << 20
 
+const msgExtreme = "a number in the input is out of range"
+
 // Match implements pdp.Evaluator.
 func (ev *evaluator) Match(in *pdp.Doc, b *pdp.Budget, r *pdp.Result) {
 	r.Reset(keepResult)
 	if len(ev.policies) == 0 {
 		return
 	}
-	input := inputTerm(in)
+	input, ok := inputTerm(in)
+	if !ok {
+		r.AddFault(pdp.FaultInput, -1, msgExtreme)
+		return
+	}
 	if !ev.ask(ev.merged, nil, input, b, r) {
 		ev.again(input, b, r)
 		return

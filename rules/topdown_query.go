@@ -45,8 +45,13 @@ func (ev *evaluator) Value(q pdp.Query, in *pdp.Doc, strict bool, b *pdp.Budget,
 	if !ok || qu.body == nil {
 		return
 	}
+	input, ok := inputTerm(in)
+	if !ok {
+		r.AddFault(pdp.FaultInput, -1, msgExtreme)
+		return
+	}
 	c := call{budget: b}
-	out, err := ev.run(qu.body, inputTerm(in), &c)
+	out, err := ev.run(qu.body, input, &c)
 	if err != nil || strict && len(c.errs) > 0 {
 		if !strict {
 			c.errs = nil

@@ -12,18 +12,34 @@ import (
 
 // inputTerm is the tape as OPA's value, nil for an undefined input. Numbers keep their text. The strings are copied: OPA
 // may keep what it is given for longer than the tape is lent.
-func inputTerm(in *pdp.Doc) *ast.Term {
+//
+// False is an input with a number that arithmetic cannot bear: OPA panics at some, and at others works for minutes.
+func inputTerm(in *pdp.Doc) (*ast.Term, bool) {
 	if len(in.Nodes) == 0 {
-		return nil
+		return nil, true
 	}
 	r := tapeReader{doc: in, text: string(in.Text)}
-	return r.term(0)
+	t := r.term(0)
+	return t, !r.extreme
+}
+
+// extreme says whether a JSON number has an exponent of five digits or more, or more digits than anyone counts with.
+func extreme(number string) bool {
+	if len(number) < 7 {
+		return false
+	}
+	if len(number) > 1000 {
+		return true
+	}
+	i := strings.IndexAny(number, "eE")
+	return i >= 0 && len(strings.TrimLeft(number[i+1:], "+-0")) > 4
 }
 
 // tapeReader shares one copy of the tape's text between all strings.
 type tapeReader struct {
-	doc  *pdp.Doc
-	text string
+	doc     *pdp.Doc
+	text    string
+	extreme bool
 }
 
 func (r *tapeReader) str(s pdp.Span) string { return r.text[s.Off : s.Off+s.Len] }
@@ -38,7 +54,9 @@ func (r *tapeReader) term(i int32) *ast.Term {
 	case pdp.True:
 		return ast.InternedTerm(true)
 	case pdp.Number:
-		return ast.NewTerm(ast.Number(json.Number(r.str(n.Val))))
+		number := r.str(n.Val)
+		r.extreme = r.extreme || extreme(number)
+		return ast.NewTerm(ast.Number(number))
 	case pdp.String:
 		return ast.NewTerm(ast.String(r.str(n.Val)))
 	case pdp.Array:
