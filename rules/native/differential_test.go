@@ -190,3 +190,22 @@ func FuzzDifferential(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, seed int64) { differ(t, seed, &tally{}) })
 }
+
+// TestSoak explores random modules for as long as NATIVE_SOAK says, from a seed that it prints:
+//
+//	NATIVE_SOAK=30m go test ./rules/native -run TestSoak -timeout 1h -v
+//
+// It gets through several times as many modules a second as FuzzDifferential does, because nothing is instrumented.
+func TestSoak(t *testing.T) {
+	d, err := time.ParseDuration(os.Getenv("NATIVE_SOAK"))
+	if err != nil {
+		t.Skip("NATIVE_SOAK is not set to a duration")
+	}
+	var n tally
+	seed := time.Now().UnixNano()
+	t.Logf("seeds from %d", seed)
+	for start := time.Now(); time.Since(start) < d; seed++ {
+		differ(t, seed, &n)
+	}
+	t.Logf("%+v", n)
+}

@@ -591,3 +591,21 @@ func (a *author) input() string {
 // baseData is what lies in the store beside the rules.
 const baseData = `{"base": {"list": ["x", 1, {"a": 1}], "map": {"x": 1, "y": {"z": "x"}, "k": [1, 2]}, "n": 2, "nested": [[1], ["x"]],
  "pairs": [[1, 2], ["x", "y"]], "num": {"2": "two"}}}`
+
+// ints is n numbers, separated by commas.
+func ints(n int) string {
+	s := make([]string, n)
+	for i := range s {
+		s[i] = fmt.Sprint(i)
+	}
+	return strings.Join(s, ",")
+}
+
+// wide is an object of n members.
+func wide(n int) string {
+	s := make([]string, n)
+	for i := range s {
+		s[i] = fmt.Sprintf(`"k%d":%d`, i, i)
+	}
+	return "{" + strings.Join(s, ",") + "}"
+}
