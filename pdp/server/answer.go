@@ -34,33 +34,35 @@ func (s *Server) problem(ctx *fasthttp.RequestCtx, p *wire.Problem) {
 	send(ctx, p.Status, typeProblem, wire.AppendProblem(body(ctx), p))
 }
 
-// malformed answers what fasthttp could not read; the request's header is gone by then, and with it the surface.
+// malformed answers what fasthttp could not read. The request's header is gone by then: its surface is what its first
+// bytes looked like.
 func (s *Server) malformed(ctx *fasthttp.RequestCtx, err error) {
-	if c := owner(ctx.Conn()); c != nil {
-		c.linger = true
-	}
-	var p *wire.Problem
+	status, detail := http.StatusBadRequest, "expected a request by RFC 9112"
 	var small *fasthttp.ErrSmallBuffer
 	var ne net.Error
 	switch {
 	case errors.As(err, &small):
-		p = wire.StatusProblem(http.StatusRequestHeaderFieldsTooLarge,
-			"the request line and all headers together: expected at most "+strconv.Itoa(s.o.MaxHeader)+" bytes")
+		status = http.StatusRequestHeaderFieldsTooLarge
+		detail = "the request line and all headers together: expected at most " + strconv.Itoa(s.o.MaxHeader) + " bytes"
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		p = s.tooLarge()
+		status, detail = http.StatusRequestEntityTooLarge, s.tooLarge()
 	case errors.As(err, &ne) && ne.Timeout():
-		p = wire.StatusProblem(http.StatusRequestTimeout, "the request did not arrive in time")
+		status, detail = http.StatusRequestTimeout, "the request did not arrive in time"
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		p = wire.StatusProblem(http.StatusBadRequest, "the request ends before its body does")
-	default:
-		p = wire.StatusProblem(http.StatusBadRequest, "expected a request by RFC 9112")
+		detail = "the request ends before its body does"
 	}
-	s.problem(ctx, p)
+	hint := ""
+	if c := owner(ctx.Conn()); c != nil {
+		c.linger, hint = true, c.hint
+	}
+	if hint == meshPrefix && status == http.StatusRequestHeaderFieldsTooLarge {
+		hint = "" // the one refusal that a proxy sees as it is
+	}
+	s.refuse(ctx, []byte(hint), status, detail)
 }
 
-func (s *Server) tooLarge() *wire.Problem {
-	return wire.StatusProblem(http.StatusRequestEntityTooLarge,
-		"body: expected at most "+strconv.Itoa(s.o.MaxBody)+" bytes")
+func (s *Server) tooLarge() string {
+	return "body: expected at most " + strconv.Itoa(s.o.MaxBody) + " bytes"
 }
 
 // received says how much of a request's body is read.
@@ -84,7 +86,7 @@ func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
 	switch {
 	case ctx.Request.Header.ContentLength() > limit:
 		status = http.StatusRequestEntityTooLarge
-		s.refuse(ctx, path, status, s.tooLarge().Detail)
+		s.refuse(ctx, path, status, s.tooLarge())
 	case s.o.Token != nil && !s.o.Token.Right(ctx.Request.Header.Peek("Authorization")):
 		status = http.StatusUnauthorized
 		ctx.Response.Header.Set("WWW-Authenticate", "Bearer")

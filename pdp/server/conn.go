@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -39,7 +40,10 @@ type conn struct {
 	set    *conns
 	peer   pdp.Peer // fixed before the first request
 	word   atomic.Int64
-	linger bool // written and read by the connection's goroutine
+	fresh  bool   // no byte of the next request has been seen; this and what follows is the connection's goroutine's own
+	hint   string // dataPath or meshPrefix where the request's path seems to begin with it
+	secure bool   // a tlsConn reads from it
+	linger bool
 	closed atomic.Bool
 }
 
@@ -55,6 +59,20 @@ func (c *conn) phase() (phase, deadline int64) {
 // rest is entered between two requests.
 func (c *conn) rest() {
 	c.enter(idle, c.set.idleTimeout)
+	c.fresh = true
+}
+
+// see notes what the first bytes of a request say about its surface, for the answer to a request that turns out to be
+// malformed: fasthttp has forgotten its header by then.
+func (c *conn) see(b []byte) {
+	c.fresh, c.hint = false, ""
+	if _, t, ok := bytes.Cut(b[:min(len(b), 64)], []byte{' '}); ok {
+		for _, p := range [...]string{dataPath, meshPrefix} {
+			if len(t) >= len(p) && string(t[:len(p)]) == p {
+				c.hint = p
+			}
+		}
+	}
 }
 
 // Read notices where a request begins. A connection that is told to end while it is idle ends without an answer: a
@@ -64,6 +82,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	phase := c.word.Load() & phases
 	if n > 0 && phase == idle {
 		c.enter(reading, c.set.readTimeout)
+		if c.fresh && !c.secure {
+			c.see(p[:n])
+		}
 	}
 	if err != nil && phase == idle && errors.Is(err, os.ErrDeadlineExceeded) {
 		return n, io.EOF
@@ -120,6 +141,15 @@ func (t *tlsConn) Handshake() error {
 	t.raw.peer.Principal = guard.Principal(t.ConnectionState())
 	t.raw.rest()
 	return nil
+}
+
+// Read is a conn's, after decryption.
+func (t *tlsConn) Read(p []byte) (int, error) {
+	n, err := t.Conn.Read(p)
+	if n > 0 && t.raw.fresh {
+		t.raw.see(p[:n])
+	}
+	return n, err
 }
 
 // owner is the conn below what a listener handed to fasthttp.

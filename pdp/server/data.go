@@ -18,7 +18,6 @@ const dataPath = "/v1/data"
 const (
 	codeNotAllowed = "method_not_allowed"
 	codeForbidden  = "forbidden"
-	codeBadRequest = "bad_request"
 )
 
 func dataCode(status int) string {
@@ -31,9 +30,8 @@ func dataCode(status int) string {
 		return wire.CodeNotFound
 	case http.StatusMethodNotAllowed:
 		return codeNotAllowed
-	case http.StatusBadRequest:
-		return codeBadRequest
-	case http.StatusRequestEntityTooLarge:
+	}
+	if status < http.StatusInternalServerError {
 		return wire.CodeInvalidParameter
 	}
 	return wire.CodeInternal

@@ -3,19 +3,24 @@ package server
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
+	"net/http"
 	"slices"
 	"time"
 
 	"thymus/internal/guard"
 	"thymus/pdp"
+	"thymus/pdp/wire"
 )
 
-// refused is what a connection beyond the limit is told. It is written before any request is read, because there is
-// nobody to read it.
-const refused = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n" +
-	"Content-Length: 107\r\nRetry-After: 1\r\nConnection: close\r\n\r\n" +
-	`{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"too many connections are open"}` + "\n"
+// refusal is what a connection beyond the limit is told, before any request is read, because there is nobody to read it.
+// Where proxies call it is a denial: what is in the 500s they may be told to let pass.
+func refusal(status int) []byte {
+	b := wire.AppendProblem(nil, wire.StatusProblem(status, "too many connections are open"))
+	return fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nRetry-After: 1\r\nConnection: close\r\n\r\n%s",
+		status, http.StatusText(status), typeProblem, len(b), b)
+}
 
 // listener is what fasthttp accepts from: it knows the peer, keeps to the limit and lives through errors that pass.
 type listener struct {
@@ -46,11 +51,12 @@ func (l *listener) Accept() (net.Conn, error) {
 			continue
 		}
 		pause = 5 * time.Millisecond
-		c := &conn{Conn: nc}
+		c := &conn{Conn: nc, fresh: true}
 		if !l.admit(c) {
 			continue
 		}
 		if l.tls != nil {
+			c.secure = true
 			return &tlsConn{Conn: tls.Server(c, l.tls), raw: c}, nil
 		}
 		return c, nil
@@ -74,7 +80,7 @@ func (l *listener) admit(c *conn) bool {
 	l.s.stats.refused.Add(1)
 	if l.tls == nil {
 		_ = c.Conn.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
-		_, _ = c.Conn.Write([]byte(refused))
+		_, _ = c.Conn.Write(l.s.full)
 	}
 	_ = c.Conn.Close()
 	return false

@@ -92,6 +92,11 @@ func TestEveryRefusalIsAnsweredInItsSurfacesShape(t *testing.T) {
 		{"data: not gzip", post("/v1/data/allow", "Content-Encoding: gzip", `{"input":{}}`), 400, opa, `"code": "invalid_parameter"`},
 		{"data: a conflict", post("/v1/data/conflict", "", `{"input":{}}`), 500, opa, `"eval_conflict_error"`},
 		{"data: a builtin's error, strict", post("/v1/data/strict?strict-builtin-errors", "", `{"input":{}}`), 500, opa, `"eval_builtin_error"`},
+		{"data: a body over the limit", post("/v1/data/allow", "", long), 413, opa, `"code": "invalid_parameter"`},
+		{"data: headers over the limit", "GET /v1/data/allow HTTP/1.1\nHost: x\nX-Long: " + strings.Repeat("x", 2100) + "\n\n", 431, opa, `at most 2048 bytes`},
+		{"a proxy's call with a body over the limit is a denial", post("/ext_authz/envoy/x", "", long), 403, problem, `"status":403`},
+		{"a proxy's malformed call too", "POST /ext_authz/envoy/x HTTP/1.1\nHost: x\nContent-Length: -1\n\n", 403, problem, `"status":403`},
+		{"only its oversized headers are not", "GET /ext_authz/envoy/x HTTP/1.1\nHost: x\nX-Long: " + strings.Repeat("x", 2100) + "\n\n", 431, problem, `at most 2048 bytes`},
 		{"no path", "GET /v1/dataset HTTP/1.1\nHost: x\n\n", 404, problem, `"status":404`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

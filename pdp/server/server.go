@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,7 @@ type Server struct {
 	turns sync.Pool
 	globs globs
 	base  atomic.Pointer[string] // public URL
+	full  []byte                 // see refusal
 
 	listeners []*listener
 	serving   sync.WaitGroup
@@ -45,6 +47,10 @@ func New(o Options) (*Server, error) {
 	fasthttp.SetBodySizePoolLimit(keepBuffer, keepBuffer) // of the process; we are its only user of fasthttp's server
 	s := &Server{o: o, conns: newConns(&o), globs: g, stats: newStats(), stopped: make(chan struct{})}
 	s.SetPublicURL(o.PublicURL)
+	s.full = refusal(http.StatusServiceUnavailable)
+	if o.Mesh != nil {
+		s.full = refusal(http.StatusForbidden)
+	}
 	s.turns.New = func() any {
 		d := wire.NewDecoder()
 		d.YAML = o.YAML
