@@ -67,13 +67,17 @@ func (l *loader) compile(o *Options) *Set {
 		ast.CompilerStageDefinition{Name: "Merge", MetricName: "merge", Stage: m.stage(a.policyOf)})
 	c.Compile(a.modules)
 	if c.Failed() {
-		l.compileProblems(c.Errors, a.lines, a.policyOf)
+		delete(a.modules, generatedRoot)
+		if l.compileProblems(o, a); len(l.problems) == 0 { // only the merge failed, which must not be
+			regoProblems("", c.Errors, &l.problems)
+		}
 		return nil
 	}
 	ev := newEvaluator(c, l.data.value(), m, policies, a.files)
 	ev.lines, ev.guards = a.lines, uniqueGuards(a.guards)
 	set := &Set{Policies: l.policies, Snapshot: &pdp.Snapshot{Policies: policies, Rules: m.rows,
 		Default: pdp.StrictestDefault(policies), Eval: ev}}
+	set.Warnings = warnings(a, l.policies)
 	if o.Entrypoint != "" {
 		path := splitEntrypoint(o.Entrypoint)
 		if !ev.defines(path) {
@@ -87,17 +91,59 @@ func (l *loader) compile(o *Options) *Set {
 	return set
 }
 
-// compileProblems adds the compiler's errors at the places of their sources. A rule and its copy report the same.
-func (l *loader) compileProblems(errs ast.Errors, lines map[string][]int, policyOf map[string]string) {
-	from := len(l.problems)
-	regoProblems("", errs, &l.problems)
-	for i := range l.problems[from:] {
-		p := &l.problems[from+i]
-		p.Policy = policyOf[p.File]
-		if m := lines[p.File]; p.Line > 0 && p.Line <= len(m) {
-			p.Line, p.Column = m[p.Line-1], 0
+// maxRounds bounds how often compileProblems compiles: each round finds the errors of one more of the compiler's stages.
+const maxRounds = 8
+
+// compileProblems adds the compiler's errors at the places of their sources. The compiler stops at the first stage that
+// finds any, and the author wants all of them: so the rules at fault are made harmless and the rest compiled again.
+func (l *loader) compileProblems(o *Options, a *assembled) {
+	for range maxRounds {
+		c := l.compiler(o)
+		c.Compile(a.modules)
+		if !c.Failed() {
+			return
+		}
+		from := len(l.problems)
+		regoProblems("", c.Errors, &l.problems)
+		found := false
+		for i := range l.problems[from:] {
+			p := &l.problems[from+i]
+			found = neutralise(a.modules[p.File], p.Line) || found
+			p.Policy = a.policyOf[p.File]
+			if m := a.lines[p.File]; p.Line > 0 && p.Line <= len(m) {
+				p.Line, p.Column = m[p.Line-1], 0
+			}
+		}
+		if !found {
+			return
 		}
 	}
+}
+
+// neutralise makes the rule at a line one that nothing is wrong with, whose value may be anything, and says whether it
+// changed one. The rule stays, since others may refer to it.
+func neutralise(m *ast.Module, line int) bool {
+	if m == nil {
+		return false
+	}
+	var at *ast.Rule
+	for _, r := range m.Rules {
+		if r.Location != nil && r.Location.Row <= line && (at == nil || r.Location.Row >= at.Location.Row) {
+			at = r
+		}
+	}
+	if at == nil || len(at.Body) == 1 && at.Body[0].Location == nil {
+		return false
+	}
+	anything := func() *ast.Term { return ast.NewTerm(ast.InputRootRef) }
+	at.Body, at.Else = ast.NewBody(ast.NewExpr(ast.BooleanTerm(true))), nil
+	if at.Head.Key != nil {
+		at.Head.Key = anything()
+	}
+	if at.Head.Value != nil {
+		at.Head.Value = anything()
+	}
+	return true
 }
 
 func uniqueGuards(gs []guard) []guard {

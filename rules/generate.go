@@ -119,7 +119,10 @@ func (g *generator) rule(r *structuredRule) {
 		}
 		g.metadata(r.line, r.name, r.description, custom)
 	}
-	for _, body := range g.bodies(r) {
+	for i, body := range g.bodies(r) {
+		if i > 0 {
+			g.blank()
+		}
 		g.effectRule(r.effect.String(), r, body)
 	}
 }
@@ -131,11 +134,7 @@ func (g *generator) effectRule(set string, r *structuredRule, body []string) {
 		g.line(r.line, head)
 		return
 	}
-	g.line(r.line, head+" if {")
-	for _, expr := range body {
-		g.line(r.line, "\t"+expr)
-	}
-	g.line(r.line, "}")
+	g.body(r.line, head, body)
 }
 
 // head is the element that the rule contributes to its set.

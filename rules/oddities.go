@@ -50,10 +50,6 @@ func (g *generator) oddities() {
 	for _, o := range g.oddOrder {
 		g.blank()
 		for _, expr := range o.bodies() {
-			if len(expr) == 1 {
-				g.line(0, o.name+" if "+expr[0])
-				continue
-			}
 			g.body(0, o.name, expr)
 		}
 	}
@@ -80,6 +76,10 @@ func (g *generator) blank() {
 }
 
 func (g *generator) body(source int, head string, body []string) {
+	if len(body) == 1 {
+		g.line(source, head+" if "+body[0])
+		return
+	}
 	g.line(source, head+" if {")
 	for _, expr := range body {
 		g.line(source, "\t"+expr)

@@ -84,7 +84,7 @@ func Test(ctx context.Context, paths []string, o TestOptions) (*Report, error) {
 	}
 	c := l.compiler(&opts).WithEnablePrintStatements(true)
 	if c.Compile(a.modules); c.Failed() { // once by ourselves, for problems in our words
-		l.compileProblems(c.Errors, a.lines, a.policyOf)
+		l.compileProblems(&opts, a)
 		return nil, l.problems.orNil()
 	}
 	tracer := cover.New()
@@ -133,6 +133,9 @@ func (r *Report) cover(tracer *cover.Cover, a *assembled) {
 	covered, total := 0, 0
 	found := tracer.Report(modules)
 	for _, name := range sortedKeys(found.Files) {
+		if modules[name] == nil {
+			continue
+		}
 		file := found.Files[name]
 		state := map[int]bool{}
 		mark := func(ranges []cover.Range, reached bool) {

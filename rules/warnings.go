@@ -1,0 +1,113 @@
+package rules
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"thymus/pdp"
+)
+
+var elementKeys = []string{"rule", "name", "priority", "reason", "guardrail"}
+
+// ranked is a rule whose rank is known at load, with its place.
+type ranked struct {
+	element
+	policy string
+	effect pdp.Effect
+	file   string
+	line   int
+}
+
+// warnings lists what loads but cannot be meant: rules that fault whenever they match, warn and audit rules that outrank
+// a deny, and defaults that another policy's stricter one makes void.
+func warnings(a *assembled, infos []PolicyInfo) []Problem {
+	var out Problems
+	var rules []ranked
+	seen := map[string]bool{}
+	effectRules(a.files, func(f *regoFile, r *ast.Rule, e pdp.Effect) {
+		v := r.Head.Key.Value
+		if !ast.IsConstant(v) {
+			return
+		}
+		line := r.Location.Row
+		if m := a.lines[f.name]; line <= len(m) && m != nil {
+			line = m[line-1]
+		}
+		el, wrong := readElement(v)
+		if wrong != "" {
+			out.add(Problem{File: f.name, Line: line, Policy: f.policy, Field: e.String(),
+				Detail: "contains " + wrong + ": whenever it matches, the evaluation fails and denies"})
+			return
+		}
+		if o, ok := v.(ast.Object); ok {
+			out = append(out, misspelt(o, Problem{File: f.name, Line: line, Policy: f.policy, Rule: el.id})...)
+		}
+		if key := fmt.Sprint(f.policy, e, el); !seen[key] {
+			seen[key] = true
+			rules = append(rules, ranked{el, f.policy, e, f.name, line})
+		}
+	})
+	out = append(out, outranking(rules)...)
+	strictest := pdp.None
+	for i := range infos {
+		if infos[i].Enabled {
+			strictest = max(strictest, infos[i].Default)
+		}
+	}
+	for i := range infos {
+		if p := &infos[i]; p.Enabled && p.Default != pdp.None && p.Default < strictest {
+			out.add(Problem{File: p.Origin, Policy: p.ID, Field: "default_effect",
+				Detail: p.Default.String() + " never applies: another policy's default is " + strictest.String() + ", and the strictest counts"})
+		}
+	}
+	return out.sorted()
+}
+
+func misspelt(o ast.Object, at Problem) (out Problems) {
+	o.Foreach(func(k, _ *ast.Term) {
+		key, ok := k.Value.(ast.String)
+		if !ok || slices.Contains(elementKeys, string(key)) {
+			return
+		}
+		if at.Nearest = nearest(string(key), elementKeys); at.Nearest != "" {
+			at.Field, at.Detail = string(key), "is no member that rules have"
+			out.add(at)
+		}
+	})
+	return out
+}
+
+// outranking finds the warn and audit rules that would decide over a deny that matches with them, one warning a rule.
+func outranking(rules []ranked) (out Problems) {
+	denies := slices.DeleteFunc(slices.Clone(rules), func(r ranked) bool { return r.effect != pdp.Deny || r.guardrail })
+	slices.SortStableFunc(denies, func(a, b ranked) int { return strings.Compare(a.policy+"\x00"+a.id, b.policy+"\x00"+b.id) })
+	for _, r := range rules {
+		if r.effect != pdp.Warn && r.effect != pdp.Audit {
+			continue
+		}
+		n := 0
+		var first ranked
+		for _, d := range denies {
+			if d.priority < r.priority {
+				if n == 0 {
+					first = d
+				}
+				n++
+			}
+		}
+		if n == 0 {
+			continue
+		}
+		more := ""
+		if n > 1 {
+			more = fmt.Sprintf(" and %d more", n-1)
+		}
+		out.add(Problem{File: r.file, Line: r.line, Policy: r.policy, Rule: r.id, Field: "priority",
+			Detail: fmt.Sprintf("%d outranks deny rule %s of policy %s (%d)%s: where both match, the action is permitted; make the deny a guardrail or raise its priority",
+				r.priority, first.id, first.policy, first.priority, more)})
+	}
+	return out
+}

@@ -1,0 +1,185 @@
+package rules_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"thymus/rules"
+)
+
+// watching starts Watch over paths and returns a function that waits for a report, at most 2 s, and one that wants none
+// for a while.
+func watching(t *testing.T, paths ...string) (want func(what string), wantNone func(what string)) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	changed := make(chan struct{}, 100)
+	done := make(chan error, 1)
+	go func() { done <- rules.Watch(ctx, paths, func() { changed <- struct{}{} }) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	drain := func() {
+		for {
+			select {
+			case <-changed:
+			case <-time.After(300 * time.Millisecond):
+				return
+			}
+		}
+	}
+	// The watch stands once a write is reported.
+	probe := filepath.Join(paths[0], "probe.json")
+	if info, err := os.Stat(paths[0]); err != nil || !info.IsDir() {
+		probe = paths[0]
+	}
+	for i := 0; ; i++ {
+		write(t, probe, fmt.Sprintf(`{"probe":%d}`, i))
+		select {
+		case <-changed:
+		case <-time.After(500 * time.Millisecond):
+			if i < 10 {
+				continue
+			}
+			t.Fatal("nothing is ever reported")
+		}
+		break
+	}
+	return func(what string) {
+			t.Helper()
+			select {
+			case <-changed:
+			case <-time.After(2 * time.Second):
+				t.Errorf("%s: not reported within 2 s", what)
+			}
+			drain()
+		}, func(what string) {
+			t.Helper()
+			drain()
+			select {
+			case <-changed:
+				t.Errorf("%s was reported", what)
+			case <-time.After(700 * time.Millisecond):
+			}
+		}
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWatchReportsWhatChangesADirectory(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	root := t.TempDir()
+	in := func(name string) string { return filepath.Join(root, name) }
+	want, _ := watching(t, root)
+	write(t, in("a.rego"), "package a")
+	want("a new file")
+	write(t, in("a.rego"), "package b")
+	want("a write")
+	write(t, in(".a.rego.tmp"), "package c")
+	must(t, os.Rename(in(".a.rego.tmp"), in("a.rego")))
+	want("a rename onto a file")
+	must(t, os.Mkdir(in("sub"), 0o755))
+	want("a new folder")
+	write(t, in("sub/b.yaml"), "x: 1")
+	want("a file in the new folder")
+	must(t, os.MkdirAll(in("deep/er/still"), 0o755))
+	write(t, in("deep/er/still/c.json"), "{}")
+	want("a file in folders made with it")
+	write(t, in("deep/er/still/c.json"), `{"x":1}`)
+	want("a write in folders made at once")
+	must(t, os.Remove(in("a.rego")))
+	want("a removal")
+	must(t, os.RemoveAll(in("deep")))
+	want("the removal of a folder")
+	must(t, os.RemoveAll(root))
+	want("the removal of everything")
+	must(t, os.Mkdir(root, 0o755))
+	write(t, in("d.rego"), "package d")
+	want("everything made again")
+}
+
+func TestWatchIgnoresWhatIsNotLoaded(t *testing.T) {
+	root := t.TempDir()
+	_, none := watching(t, root)
+	for _, name := range []string{".hidden.rego", "a.rego~", ".a.rego.swp", "4913", "README.md", "a.rego.tmp"} {
+		write(t, filepath.Join(root, name), "x")
+	}
+	write(t, filepath.Join(filepath.Dir(root), "beside.json"), "{}")
+	none("a file that is never loaded")
+}
+
+func TestWatchFollowsAKubernetesVolume(t *testing.T) {
+	root := t.TempDir()
+	version := func(n int) string { return fmt.Sprintf("..version_%d", n) }
+	put := func(n int) {
+		must(t, os.Mkdir(filepath.Join(root, version(n)), 0o755))
+		write(t, filepath.Join(root, version(n), "p.rego"), fmt.Sprintf("package p%d", n))
+		must(t, os.Symlink(version(n), filepath.Join(root, "..data_tmp")))
+		must(t, os.Rename(filepath.Join(root, "..data_tmp"), filepath.Join(root, "..data")))
+	}
+	put(1)
+	must(t, os.Symlink("..data/p.rego", filepath.Join(root, "p.rego")))
+	want, _ := watching(t, root)
+	for n := 2; n < 5; n++ {
+		put(n)
+		must(t, os.RemoveAll(filepath.Join(root, version(n-1))))
+		want("a swap of ..data")
+	}
+}
+
+func TestWatchOfAFileAndOfALink(t *testing.T) {
+	root := t.TempDir()
+	file := filepath.Join(root, "only.json")
+	write(t, file, "{}")
+	want, none := watching(t, file)
+	write(t, filepath.Join(root, "new"), `{"x":1}`)
+	must(t, os.Rename(filepath.Join(root, "new"), file))
+	want("a rename onto the file")
+	write(t, filepath.Join(root, "other.json"), "{}")
+	none("a file beside it")
+
+	real := filepath.Join(t.TempDir(), "real.json")
+	write(t, real, "{}")
+	dir := t.TempDir()
+	must(t, os.Symlink(real, filepath.Join(dir, "link.json")))
+	want, _ = watching(t, dir)
+	write(t, real, `{"x":2}`)
+	want("a write to what a link names")
+}
+
+// TestWatchIsNotStarved: writes without a pause are reported while they go on.
+func TestWatchIsNotStarved(t *testing.T) {
+	root := t.TempDir()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	changed := make(chan time.Time, 100)
+	go func() { _ = rules.Watch(ctx, []string{root}, func() { changed <- time.Now() }) }()
+	start := time.Now()
+	for i := 0; time.Since(start) < 3*time.Second; i++ {
+		write(t, filepath.Join(root, "a.json"), fmt.Sprintf(`{"i":%d}`, i))
+		time.Sleep(10 * time.Millisecond) // the pace of the writer under test, not a wait for the watcher
+	}
+	if n := len(changed); n < 2 || n > 12 {
+		t.Errorf("%d reports in 3 s of writes", n)
+	}
+}
