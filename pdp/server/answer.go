@@ -98,16 +98,16 @@ func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
 	return status
 }
 
-// echo returns the request's id.
-func echo(ctx *fasthttp.RequestCtx) {
-	if id := requestID(&ctx.Request.Header); id != nil {
-		ctx.Response.Header.SetBytesV("X-Request-ID", id)
+// echo returns the request's id, and keeps it for the event.
+func echo(ctx *fasthttp.RequestCtx, c *conn) {
+	if c.id = requestID(&ctx.Request.Header); c.id != nil {
+		ctx.Response.Header.SetBytesV("X-Request-ID", c.id)
 	}
 }
 
 // requestID is the value of X-Request-ID if it is one that can be told again: up to 256 bytes of printable ASCII.
 func requestID(h *fasthttp.RequestHeader) []byte {
-	id := h.Peek("X-Request-ID")
+	id := h.PeekCanonical([]byte("X-Request-Id"))
 	if len(id) == 0 || len(id) > maxCorrelation {
 		return nil
 	}
@@ -121,11 +121,11 @@ func requestID(h *fasthttp.RequestHeader) []byte {
 
 // correlation is what the decision's events carry: the request's id, else the trace id of traceparent (W3C Trace
 // Context, 3.2). It is lent until the request is answered.
-func correlation(h *fasthttp.RequestHeader) string {
-	if id := requestID(h); id != nil {
-		return lend(id)
+func correlation(ctx *fasthttp.RequestCtx, c *conn) string {
+	if c.id != nil {
+		return lend(c.id)
 	}
-	tp := h.Peek("Traceparent")
+	tp := ctx.Request.Header.PeekCanonical([]byte("Traceparent"))
 	const length = len("00-") + 32 + len("-") + 16 + len("-00")
 	if len(tp) < length || tp[2] != '-' || tp[35] != '-' || tp[52] != '-' || string(tp[:2]) == "ff" ||
 		len(tp) > length && (string(tp[:2]) == "00" || tp[length] != '-') {

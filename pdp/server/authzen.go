@@ -2,7 +2,6 @@ package server
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -12,13 +11,13 @@ import (
 
 // authzen answers POST /access/v1/evaluation.
 func (s *Server) authzen(ctx *fasthttp.RequestCtx, c *conn) {
-	start := time.Now()
+	start := ctx.Time()
 	if !s.json(ctx) {
 		return
 	}
 	t := s.turn()
 	defer s.done(t, pdp.SurfaceAuthZEN, start)
-	call := s.begin(ctx, 1)
+	call := s.begin(ctx, c, 1)
 	if call == nil {
 		return
 	}
@@ -37,7 +36,7 @@ func (s *Server) authzen(ctx *fasthttp.RequestCtx, c *conn) {
 
 // authzenBatch answers POST /access/v1/evaluations.
 func (s *Server) authzenBatch(ctx *fasthttp.RequestCtx, c *conn) {
-	start := time.Now()
+	start := ctx.Time()
 	if !s.json(ctx) {
 		return
 	}
@@ -49,7 +48,7 @@ func (s *Server) authzenBatch(ctx *fasthttp.RequestCtx, c *conn) {
 		s.problem(ctx, p)
 		return
 	}
-	call := s.begin(ctx, max(batch.Items, 1))
+	call := s.begin(ctx, c, max(batch.Items, 1))
 	if call == nil {
 		return
 	}

@@ -44,6 +44,7 @@ type conn struct {
 	hint   string // dataPath or meshPrefix where the request's path seems to begin with it
 	secure bool   // a tlsConn reads from it
 	linger bool
+	id     []byte // X-Request-ID of the request being answered, lent; nil without a usable one
 	closed atomic.Bool
 }
 

@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -42,8 +41,8 @@ func (s *Server) dataError(ctx *fasthttp.RequestCtx, status int, code, message s
 }
 
 // data answers GET and POST of /v1/data/PATH.
-func (s *Server) data(ctx *fasthttp.RequestCtx, path, query []byte) {
-	start := time.Now()
+func (s *Server) data(ctx *fasthttp.RequestCtx, c *conn, path, query []byte) {
+	start := ctx.Time()
 	post := string(ctx.Method()) == "POST"
 	if !post && !ctx.IsGet() && !ctx.IsHead() {
 		s.notAllowed(ctx, path, "GET, HEAD, POST")
@@ -70,7 +69,7 @@ func (s *Server) data(ctx *fasthttp.RequestCtx, path, query []byte) {
 		return
 	}
 	defer call.End()
-	call.Req.Correlation = correlation(&ctx.Request.Header)
+	call.Req.Correlation = correlation(ctx, c)
 	if !s.dataInput(ctx, t, post, p, &call.Req) {
 		return
 	}

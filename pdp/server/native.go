@@ -29,13 +29,13 @@ func (s *Server) done(t *turn, f pdp.Surface, start time.Time) {
 }
 
 // begin starts a call of n decisions; nil has been answered.
-func (s *Server) begin(ctx *fasthttp.RequestCtx, n int) *engine.Call {
+func (s *Server) begin(ctx *fasthttp.RequestCtx, c *conn, n int) *engine.Call {
 	call, err := s.o.Engine.Begin(n)
 	if err != nil {
 		s.problem(ctx, wire.StatusProblem(http.StatusServiceUnavailable, err.Error()))
 		return nil
 	}
-	call.Req.Correlation = correlation(&ctx.Request.Header)
+	call.Req.Correlation = correlation(ctx, c)
 	return call
 }
 
@@ -50,13 +50,13 @@ func (s *Server) json(ctx *fasthttp.RequestCtx) bool {
 
 // native answers POST /v1/evaluate.
 func (s *Server) native(ctx *fasthttp.RequestCtx, c *conn) {
-	start := time.Now()
+	start := ctx.Time() // fasthttp's own, of a moment ago
 	if !s.json(ctx) {
 		return
 	}
 	t := s.turn()
 	defer s.done(t, pdp.SurfaceNative, start)
-	call := s.begin(ctx, 1)
+	call := s.begin(ctx, c, 1)
 	if call == nil {
 		return
 	}
@@ -75,7 +75,7 @@ func (s *Server) native(ctx *fasthttp.RequestCtx, c *conn) {
 
 // nativeBatch answers POST /v1/evaluate/batch.
 func (s *Server) nativeBatch(ctx *fasthttp.RequestCtx, c *conn) {
-	start := time.Now()
+	start := ctx.Time() // fasthttp's own, of a moment ago
 	if !s.json(ctx) {
 		return
 	}
@@ -86,7 +86,7 @@ func (s *Server) nativeBatch(ctx *fasthttp.RequestCtx, c *conn) {
 		s.problem(ctx, p)
 		return
 	}
-	call := s.begin(ctx, n)
+	call := s.begin(ctx, c, n)
 	if call == nil {
 		return
 	}

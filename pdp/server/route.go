@@ -32,7 +32,7 @@ func (s *Server) route(ctx *fasthttp.RequestCtx, c *conn) {
 		s.refuse(ctx, path, http.StatusBadRequest, "both content-length and transfer-encoding are set")
 		return
 	}
-	echo(ctx)
+	echo(ctx, c)
 	switch string(path) {
 	case "/healthz", "/health":
 		s.live(ctx)
@@ -41,7 +41,7 @@ func (s *Server) route(ctx *fasthttp.RequestCtx, c *conn) {
 		s.ready(ctx)
 		return
 	}
-	if s.o.Token != nil && !s.o.Token.Right(ctx.Request.Header.Peek("Authorization")) {
+	if s.o.Token != nil && !s.o.Token.Right(ctx.Request.Header.PeekCanonical([]byte("Authorization"))) {
 		ctx.Response.Header.Set("WWW-Authenticate", "Bearer")
 		s.refuse(ctx, path, http.StatusUnauthorized, "a bearer token is expected")
 		return
@@ -72,7 +72,7 @@ func (s *Server) route(ctx *fasthttp.RequestCtx, c *conn) {
 		case isMesh(path):
 			s.mesh(ctx, c)
 		case isData(path):
-			s.data(ctx, path, query)
+			s.data(ctx, c, path, query)
 		default:
 			s.refuse(ctx, path, http.StatusNotFound, "there is nothing at this path")
 		}
@@ -142,7 +142,7 @@ func (s *Server) mesh(ctx *fasthttp.RequestCtx, c *conn) {
 
 // wantsClose says whether the client ends the connection; fasthttp itself knows only "close" in lower case and alone.
 func wantsClose(h *fasthttp.RequestHeader) bool {
-	v := h.Peek("Connection")
+	v := h.PeekCanonical([]byte("Connection"))
 	return len(v) >= len("close") && hasToken(v, "close")
 }
 
