@@ -21,7 +21,7 @@ var agreements = []agreement{
 s contains 1 if input.n == 1.0
 r := {1, 1.0}
 m := {1: "a"}[1.0]
-a := [1, 2][1.0]
+a := input.l[input.n]
 e if 1 == 1.0
 within if input.n in {1, 2}
 k := {"a": 1 + 0.0}`, usual, nil},

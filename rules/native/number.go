@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/util"
 )
 
 // numVal reads a number's JSON text. Integers that int64 holds become integers, unless their text is not the one that
@@ -46,8 +47,20 @@ func parseInt(s string) (int64, bool) {
 	return n, true
 }
 
-// isInt says whether v is an integer held as one. 1.0 is not: like OPA's arrays, which it does not index.
+// isInt says whether v is an integer held as one.
 func (v val) isInt() bool { return v.kind == number && v.p == nil }
+
+// position is v as the index of an array, which 1.0 is too, and 1e0 is not.
+func (v val) position() (int64, bool) {
+	if v.kind != number {
+		return 0, false
+	}
+	if v.p == nil {
+		return v.n, v.n >= 0
+	}
+	n, ok := util.Atoi64(v.str())
+	return n, ok && n >= 0
+}
 
 // appendNumber appends the number's JSON text.
 func appendNumber(dst []byte, v val) []byte {

@@ -99,14 +99,12 @@ func (m *machine) get(v, key val) val {
 			return n.e[i+1]
 		}
 	case array:
-		if key.isInt() && key.n >= 0 {
-			if v.onTape {
-				if v.size() <= 2*fewKeys {
-					return tapeIndex(v.doc(), v.n, key.n)
-				}
+		if at, ok := key.position(); ok {
+			if v.onTape && v.size() <= 2*fewKeys {
+				return tapeIndex(v.doc(), v.n, at)
 			}
-			if n := m.lower(v); key.n < int64(len(n.e)) {
-				return n.e[key.n]
+			if n := m.lower(v); at < int64(len(n.e)) {
+				return n.e[at]
 			}
 		}
 	case set:
