@@ -67,6 +67,7 @@ type loader struct {
 type loadedStructured struct {
 	*structured
 	origin string
+	text   []byte
 	gen    *generated
 }
 
@@ -86,7 +87,7 @@ func (l *loader) rego(name string, text []byte) *regoFile {
 	if !ok {
 		return nil
 	}
-	f := &regoFile{name: name, module: m}
+	f := &regoFile{name: name, module: m, text: text}
 	l.modules = append(l.modules, f)
 	return f
 }
@@ -99,7 +100,7 @@ func (l *loader) document(f *file) {
 	}
 	if doc.kind == pdp.Object && doc.get("policy_id") != nil {
 		l.digest("policy", f.text)
-		l.structured(f.name, doc, false)
+		l.structured(f.name, f.text, doc, false)
 		return
 	}
 	l.digest("data "+strings.Join(f.dir, "/"), f.text)
@@ -122,7 +123,7 @@ func (l *loader) parse(name string, asJSON bool, text []byte) (*node, bool) {
 	return doc, true
 }
 
-func (l *loader) structured(origin string, doc *node, disabled bool) {
+func (l *loader) structured(origin string, text []byte, doc *node, disabled bool) {
 	p, ok := readStructured(origin, doc, &l.problems)
 	if !ok {
 		return
@@ -130,7 +131,7 @@ func (l *loader) structured(origin string, doc *node, disabled bool) {
 	if disabled {
 		p.enabled = false
 	}
-	l.structs = append(l.structs, &loadedStructured{structured: p, origin: origin})
+	l.structs = append(l.structs, &loadedStructured{structured: p, origin: origin, text: text})
 }
 
 func (l *loader) builtins() {
@@ -142,7 +143,7 @@ func (l *loader) builtins() {
 		if strings.HasSuffix(e.Name(), ".rego") {
 			l.rego(name, text)
 		} else if doc, ok := l.parse(name, true, text); ok {
-			l.structured(name, doc, false)
+			l.structured(name, text, doc, false)
 		}
 	}
 }
@@ -189,7 +190,7 @@ func (l *loader) source(s *Source) {
 		return
 	}
 	before := len(l.structs)
-	l.structured(origin, doc, s.Disabled)
+	l.structured(origin, s.Text, doc, s.Disabled)
 	if len(l.structs) > before && l.structs[before].id != s.ID {
 		wrongID(l.structs[before].id)
 	}
@@ -216,7 +217,7 @@ func (l *loader) settle() {
 			continue
 		}
 		info := PolicyInfo{ID: s.id, Name: s.name, Version: s.version, Description: s.description, Enabled: s.enabled,
-			Default: s.def, Form: FormStructured, Origin: s.origin}
+			Default: s.def, Form: FormStructured, Origin: s.origin, Texts: []Text{{s.origin, s.text}}}
 		for i := range s.rules {
 			if s.rules[i].enabled {
 				info.Rules++

@@ -48,6 +48,14 @@ type PolicyInfo struct {
 	Rules       int        // its enabled effect rules
 	Form        Form
 	Origin      string // file as the operator named it, "builtin", or the Source's Origin
+	// Texts are what it was made of, as it was read: one of a structured policy, one a module of a policy in Rego.
+	Texts []Text
+}
+
+// Text is one of a policy's sources.
+type Text struct {
+	Origin string
+	Text   []byte // never changed
 }
 
 // Set is a compiled set of policies. It is immutable.

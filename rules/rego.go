@@ -16,6 +16,7 @@ type regoFile struct {
 	name   string // as problems name it
 	module *ast.Module
 	policy string // the policy it belongs to, empty for a library
+	text   []byte
 }
 
 // parseRego reads one module; false where problems were added.
@@ -148,6 +149,7 @@ func gather(files []*regoFile, problems *Problems) []*regoPolicy {
 		p := byID[id]
 		for _, f := range p.files {
 			f.policy = id
+			p.info.Texts = append(p.info.Texts, Text{f.name, f.text})
 			for _, r := range f.module.Rules {
 				if effectOf(r) != pdp.None {
 					p.info.Rules++
