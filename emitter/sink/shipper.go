@@ -267,36 +267,48 @@ func (s *Shipper) over(part int) {
 	}
 }
 
-// sendHeads sends the head of the journal's chain whenever it has moved.
+// sendHeads sends the head of the journal's chain whenever it has moved, and a last one at the end.
 func (s *Shipper) sendHeads(ctx context.Context, c Chainer) {
 	var sent uint64
-	for first := true; ; first = false {
-		if !first && !sleep(ctx, s.o.Heads) || ctx.Err() != nil {
-			return
-		}
-		cp, err := s.j.Checkpoint()
-		if err != nil || cp.Next == sent {
+	for tries := 0; ctx.Err() == nil; {
+		err := s.sendHead(ctx, c, &sent, s.o.Timeout)
+		if err == nil {
+			tries = 0
+			sleep(ctx, s.o.Heads)
 			continue
 		}
-		b, err := json.Marshal(cp)
-		if err == nil {
-			to, cancel := context.WithTimeout(ctx, s.o.Timeout)
-			err = c.SendHead(to, b)
-			cancel()
-		}
-		if err == nil {
-			sent = cp.Next
-		} else if ctx.Err() == nil {
-			s.headTrouble(err)
-		}
+		s.headTrouble(err)
+		sleep(ctx, min(backoff(tries, s.o.RetryMin, s.o.RetryMax), s.o.Heads))
+		tries++
 	}
+	if s.State() == nil {
+		_ = s.sendHead(context.Background(), c, &sent, time.Second) // the next start sends another
+	}
+}
+
+func (s *Shipper) sendHead(ctx context.Context, c Chainer, sent *uint64, within time.Duration) error {
+	cp, err := s.j.Checkpoint()
+	if err != nil || cp.Next == *sent {
+		return err
+	}
+	b, err := json.Marshal(cp)
+	if err != nil {
+		return err
+	}
+	to, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	if err := c.SendHead(to, b); err != nil {
+		return err
+	}
+	*sent = cp.Next
+	return nil
 }
 
 // headTrouble says once a minute that heads do not arrive. Events are not held up by that.
 func (s *Shipper) headTrouble(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now := time.Now(); s.o.Trouble != nil && now.Sub(s.headSaid) >= time.Minute {
+	if now := time.Now(); s.o.Trouble != nil && len(s.failures) == 0 && now.Sub(s.headSaid) >= time.Minute {
 		s.headSaid = now
 		s.o.Trouble(fmt.Errorf("chain heads: %w", err))
 	}
