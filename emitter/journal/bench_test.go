@@ -94,6 +94,7 @@ func BenchmarkFind(b *testing.B) {
 		}
 		r.Close()
 	}
+	b.ReportMetric(float64(j.Stats().Segments), "segments")
 }
 
 // go test -run '^$' -bench Sink -benchmem -count 10 ./emitter/journal
@@ -145,7 +146,7 @@ func BenchmarkOpen(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(j.Stats().Segments), "segments")
+	segments := j.Stats().Segments
 	j.Close()
 	for b.Loop() {
 		j, _, err := journal.Open(o)
@@ -154,4 +155,5 @@ func BenchmarkOpen(b *testing.B) {
 		}
 		j.Close()
 	}
+	b.ReportMetric(float64(segments), "segments")
 }

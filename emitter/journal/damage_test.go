@@ -2,6 +2,7 @@ package journal_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -371,4 +372,57 @@ func TestNumbersThatASinkHasSeenAreNeverGivenAgain(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	verifies(t, d.dir)
+}
+
+func TestAJournalOfAnotherVersionIsRefusedAndLeftAsItIs(t *testing.T) {
+	for name, c := range map[string]struct{ ext, say string }{
+		"side file": {".side", "written in version 2 of the layout, this program reads version 1"},
+		"sink file": {".sink", "kafka.sink: written in another version of the layout"},
+	} {
+		d := hurt(t)
+		j, _ := open(t, journal.Options{Dir: d.dir, Sinks: []string{"kafka"}})
+		j.Close()
+		for _, f := range files(t, d.dir, c.ext) {
+			d.edit(f, func(b []byte) []byte { return journal.OfVersion(b, 2) })
+		}
+		before := killed(t, d.dir)
+		_, _, err := journal.Open(journal.Options{Dir: d.dir, Sinks: []string{"kafka"}})
+		var fe *journal.ForeignError
+		if !errors.As(err, &fe) || !strings.Contains(err.Error(), c.say) {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, f := range files(t, before, "*") {
+			b, err := os.ReadFile(f)
+			d.must(err)
+			after, err := os.ReadFile(filepath.Join(d.dir, filepath.Base(f)))
+			if err != nil || !bytes.Equal(b, after) {
+				t.Errorf("%s: %s has changed: %v", name, filepath.Base(f), err)
+			}
+		}
+		if c.ext == ".side" {
+			if _, err := journal.OpenReader(d.dir, 0); err == nil {
+				t.Error("a reader opens it")
+			}
+			if _, err := journal.Verify(d.dir, nil, nil); err == nil {
+				t.Error("verify opens it")
+			}
+		}
+	}
+}
+
+func TestADirectoryThatCannotBeReadIsSaid(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Skip("root reads any directory")
+	}
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Chmod(dir, 0o700)
+	if _, _, err := journal.Open(journal.Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "permission denied") {
+		t.Fatalf("%v", err)
+	}
+	if _, err := journal.OpenReader(dir, 0); err == nil || !strings.Contains(err.Error(), "permission denied") {
+		t.Fatalf("%v", err)
+	}
 }

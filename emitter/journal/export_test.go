@@ -74,3 +74,18 @@ func ResealSlot(b []byte) []byte {
 	}
 	return b
 }
+
+// OfVersion makes whole records of a side file, or slots of a sink's file, look as if another version had written them.
+func OfVersion(b []byte, v uint16) []byte {
+	le := binary.LittleEndian
+	for i := 0; i+sideSize <= len(b); i += sideSize {
+		if le.Uint32(b[i:]) == sideMagic {
+			le.PutUint16(b[i+4:], v)
+			le.PutUint32(b[i+252:], checksum(b[i:i+252]))
+		}
+		if le.Uint32(b[i:]) == slotMagic {
+			le.PutUint16(b[i+4:], v)
+		}
+	}
+	return b
+}

@@ -68,6 +68,13 @@ func TestAFullDiskIsSaidSurvivedAndLeftWithoutARestart(t *testing.T) {
 	if err := s.Save(); err != nil { // overwrites in place: needs no space
 		t.Fatal(err)
 	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	j, rep := open(t, o) // a start needs no space either
+	if err := j.Append(batch(first, 10)); !errors.Is(err, journal.ErrFull) || !rep.Clean() {
+		t.Fatalf("%v; %v", err, rep)
+	}
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ func (f Fsync) String() string {
 type Options struct {
 	Dir         string        // made 0700 if it is not there
 	SegmentSize int64         // bytes of lines after which a segment ends, default 64 MiB; at most a quarter of RetainSize
-	RetainSize  int64         // bytes that segments and side files may take, default a quarter of the disk's free space at Open
+	RetainSize  int64         // bytes that segments and side files may take, default a quarter of what the disk has free at Open and the journal holds
 	RetainAge   time.Duration // delivered segments go when their last event is older; 0 keeps them until the size limit
 	Fsync       Fsync         // default 1 s
 	Strict      bool          // nothing undelivered expires: Append fails with ErrFull instead
@@ -89,7 +89,7 @@ func (o *Options) fill() error {
 		if err != nil {
 			return err
 		}
-		o.RetainSize = max(free/4, 4*minSegment)
+		o.RetainSize = max((free+ownSize(o.Dir))/4, 4*minSegment)
 	}
 	if o.SegmentSize == 0 {
 		o.SegmentSize = defaultSegment
@@ -102,6 +102,20 @@ func (o *Options) fill() error {
 	}
 	o.SegmentSize = max(min(o.SegmentSize, o.RetainSize/4), minSegment)
 	return nil
+}
+
+// ownSize is what a journal that is there already takes: to itself that is free, or each start would leave it less.
+func ownSize(dir string) (n int64) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return 0 // Open will say so
+	}
+	for _, e := range entries {
+		if st, err := e.Info(); err == nil && st.Mode().IsRegular() {
+			n += st.Size()
+		}
+	}
+	return n
 }
 
 // Batch is what one Append makes part of the journal, whole or not at all.

@@ -55,6 +55,9 @@ func OpenReader(dir string, from uint64) (*Reader, error) {
 	if len(l.segments) == 0 {
 		return nil, &ForeignError{dir, "holds no journal"}
 	}
+	if err := checkVersion(dir, l.segments); err != nil {
+		return nil, err
+	}
 	r := &Reader{dir: dir, seq: max(from, 1)}
 	if from == 0 {
 		r.seq = l.segments[0]

@@ -13,6 +13,9 @@ func (j *Journal) recover() (*Repair, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkVersion(j.o.Dir, l.segments); err != nil {
+		return nil, err
+	}
 	for _, path := range l.temps {
 		_ = os.Remove(path) // if it cannot go, the next replacement overwrites it
 	}

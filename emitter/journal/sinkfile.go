@@ -125,6 +125,8 @@ func (s *Sink) load(path string, floor uint64) error {
 	if err == nil {
 		if t, d, derr := readSlots(b); derr == nil {
 			s.state, s.disk = t, d
+		} else if otherSlots(b) {
+			return &ForeignError{path, "written in another version of the layout"}
 		} else {
 			s.state.start, s.state.delivered = 1, floor-1
 		}

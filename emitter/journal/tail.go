@@ -94,6 +94,9 @@ func (j *Journal) keepComplete(recs *records, rep *Repair) error {
 	}
 	kept = kept[:bytes.LastIndexByte(kept, '\n')+1]
 	first, offset, last := s.First, s.Offset, j.last
+	if offset > size { // nothing of it is there: go on where lines end
+		offset = min(head.End(), size)
+	}
 	s = last // ring position and totals: nothing of what is lost comes again
 	s.Kind, s.First, s.Offset = KindRepair, first, offset
 	s.Length, s.Events = uint32(len(kept)), uint32(bytes.Count(kept, newline))

@@ -40,6 +40,9 @@ func Verify(dir string, pub ed25519.PublicKey, progress func(done, total int64),
 	if len(l.segments) == 0 {
 		return nil, &ForeignError{dir, "holds no journal"}
 	}
+	if err := checkVersion(dir, l.segments); err != nil {
+		return nil, err
+	}
 	v := &verifier{dir: dir, pub: pub, progress: progress, rep: &Report{First: l.segments[0]}, expect: expect}
 	for _, first := range l.segments {
 		for _, ext := range []string{extLines, extSide} {
