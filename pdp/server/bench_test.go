@@ -146,9 +146,10 @@ func BenchmarkInMemory(b *testing.B) {
 // The same over loopback with 64 connections, against a fasthttp server that answers the same bytes without looking at
 // the request, in alternating rounds of one run. ratio is the throughput as a share of the echo's.
 //
-//	go test -run - -bench Loopback -count 10 ./pdp/server | benchstat -
-func BenchmarkLoopback(b *testing.B) {
-	p := start(b, nil, nil)
+//	go test -run - -bench 'Loopback$' -count 10 ./pdp/server | benchstat -
+func BenchmarkLoopback(b *testing.B) { againstEcho(b, start(b, nil, nil)) }
+
+func againstEcho(b *testing.B, p *plane) {
 	req := raw(post("/v1/evaluate", "Content-Type: application/json", call))
 	probe, err := net.Dial("tcp", p.addr)
 	if err != nil {

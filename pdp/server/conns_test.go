@@ -200,7 +200,7 @@ func TestAtTheLimitIdleConnectionsMakePlace(t *testing.T) {
 
 func TestAtTheLimitBusyConnectionsAreLeftAlone(t *testing.T) {
 	p := start(t, func(o *server.Options, _ *engine.Options) { o.MaxConnections = 4 }, nil)
-	var busy []*wire
+	var busy []*line
 	for range 4 {
 		busy = append(busy, p.dial(t).send(evaluate("wait")))
 		<-p.oracle.entered
@@ -322,12 +322,12 @@ func TestUnixSocket(t *testing.T) {
 	if err != nil || fi.Mode().Perm() != 0o620 || fi.Mode()&os.ModeSocket == 0 {
 		t.Fatalf("%v %v", fi.Mode(), err)
 	}
-	dial := func() *wire {
+	dial := func() *line {
 		c, err := net.Dial("unix", path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return newWire(t, c)
+		return newLine(t, c)
 	}
 	if a := dial().send(evaluate("read")).answer("POST"); a.StatusCode != 200 {
 		t.Fatalf("got %d %s", a.StatusCode, a.body)
@@ -352,7 +352,7 @@ func TestUnixSocket(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := newWire(t, c)
+		w := newLine(t, c)
 		_, _ = io.WriteString(w, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
 		b, _ := io.ReadAll(w.r)
 		if len(b) > 0 {
@@ -439,7 +439,7 @@ func TestTLSPeersAreNamedByTheirCertificate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w := newWire(t, conn)
+			w := newLine(t, conn)
 			for range 2 {
 				a := w.send(evaluate("peer:" + c.want)).answer("POST")
 				if a.StatusCode != 200 || !strings.Contains(a.body, `"allowed":true`) {
@@ -453,7 +453,7 @@ func TestTLSPeersAreNamedByTheirCertificate(t *testing.T) {
 		if err != nil {
 			return
 		}
-		w := newWire(t, conn)
+		w := newLine(t, conn)
 		_, _ = io.WriteString(w, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
 		if b, err := io.ReadAll(w.r); err == nil || len(b) > 0 {
 			t.Fatalf("answered %q", b)

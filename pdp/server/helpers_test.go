@@ -158,30 +158,30 @@ func (p *plane) drain(d time.Duration) error {
 	return p.Drain(ctx)
 }
 
-// wire is one connection on which tests write what they like.
-type wire struct {
+// line is one connection on which tests write what they like.
+type line struct {
 	t testing.TB
 	net.Conn
 	r *bufio.Reader
 }
 
-func (p *plane) dial(t testing.TB) *wire {
+func (p *plane) dial(t testing.TB) *line {
 	t.Helper()
 	c, err := net.Dial("tcp", p.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newWire(t, c)
+	return newLine(t, c)
 }
 
-func newWire(t testing.TB, c net.Conn) *wire {
+func newLine(t testing.TB, c net.Conn) *line {
 	t.Cleanup(func() { _ = c.Close() })
 	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
-	return &wire{t, c, bufio.NewReader(c)}
+	return &line{t, c, bufio.NewReader(c)}
 }
 
 // send writes text, in which a line feed stands for CR LF up to the empty line.
-func (w *wire) send(text string) *wire {
+func (w *line) send(text string) *line {
 	w.t.Helper()
 	head, body, _ := strings.Cut(text, "\n\n")
 	_, err := io.WriteString(w.Conn, strings.ReplaceAll(head, "\n", "\r\n")+"\r\n\r\n"+body)
@@ -197,7 +197,7 @@ type answer struct {
 	body string
 }
 
-func (w *wire) answer(method string) answer {
+func (w *line) answer(method string) answer {
 	w.t.Helper()
 	a, err := w.tryAnswer(method)
 	if err != nil {
@@ -206,7 +206,7 @@ func (w *wire) answer(method string) answer {
 	return a
 }
 
-func (w *wire) tryAnswer(method string) (answer, error) {
+func (w *line) tryAnswer(method string) (answer, error) {
 	resp, err := http.ReadResponse(w.r, &http.Request{Method: method})
 	if err != nil {
 		return answer{}, err
@@ -216,7 +216,7 @@ func (w *wire) tryAnswer(method string) (answer, error) {
 }
 
 // ends says whether the server has closed the connection.
-func (w *wire) ends(within time.Duration) bool {
+func (w *line) ends(within time.Duration) bool {
 	_ = w.SetReadDeadline(time.Now().Add(within))
 	_, err := w.r.ReadByte()
 	ne, timeout := err.(net.Error)
