@@ -29,6 +29,7 @@ func (r *Ring) SetCursor(pos uint64) error {
 		boot := r.head.boot
 		r.head.boot = [16]byte{} // a kill in between: survey knows a cursor beyond the tail, mend does not
 		r.setDone(pos, done)
+		r.step(stepMoved, pos)
 		r.head.tail.Store(pos)
 		r.head.boot = boot
 	case int64(pos-cursor) > 0:

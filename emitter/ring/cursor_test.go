@@ -2,6 +2,7 @@ package ring_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"thymus/emitter/ring"
@@ -64,6 +65,32 @@ func TestTheCursorMovesToWhereTheJournalStands(t *testing.T) {
 	}
 }
 
+// What the cursor went back over is not free, whatever producers knew of it before.
+func TestRecordsTakenUpAgainAreNotOverwritten(t *testing.T) {
+	r := heap(t, ring.Options{})
+	for i := range uint64(100) {
+		append1(t, r, 1, i, 500)
+	}
+	drain(r, func(uint64, pdp.Class, []byte) {})
+	r.SetCursor(90 * 512)
+	r.Append(pdp.ClassThreat, make([]byte, r.MaxRecord())) // the ring's producers look at the cursor
+	drain(r, func(uint64, pdp.Class, []byte) {})
+	n := uint64(0)
+	for ; r.Append(pdp.ClassThreat, make([]byte, 500)); n++ {
+	}
+	drain(r, func(uint64, pdp.Class, []byte) {})
+	again, _, _ := ring.Reborn(r.Image(), nil) // which knows the cursor as it is now
+	if err := again.SetCursor(again.Cursor() - n/2*512); err != nil {
+		t.Fatal(err)
+	}
+	for again.Append(pdp.ClassThreat, make([]byte, 500)) {
+	}
+	if again.Backlog() > small {
+		t.Fatalf("%d bytes in a ring of %d", again.Backlog(), small)
+	}
+	balanced(t, again)
+}
+
 func TestTheCursorGoesBackAfterARestartOfTheSystem(t *testing.T) {
 	r := halfDone(t)
 	r.Image()[48] ^= 1
@@ -81,8 +108,8 @@ func TestTheCursorGoesBackAfterARestartOfTheSystem(t *testing.T) {
 }
 
 func TestTheCursorDoesNotGoBackWhereRecordsAreGone(t *testing.T) {
-	for name, hurt := range map[string]func(r *ring.Ring){
-		"overwritten": func(r *ring.Ring) {
+	for says, hurt := range map[string]func(r *ring.Ring){
+		"has been overwritten": func(r *ring.Ring) {
 			for r.Append(pdp.ClassThreat, make([]byte, 1000)) {
 			}
 			drain(r, func(uint64, pdp.Class, []byte) {})
@@ -90,14 +117,14 @@ func TestTheCursorDoesNotGoBackWhereRecordsAreGone(t *testing.T) {
 				r.Append(pdp.ClassThreat, make([]byte, 1000))
 			}
 		},
-		"damaged": func(r *ring.Ring) { r.Image()[r.At(8*128)+9] ^= 1 },
+		"no longer whole": func(r *ring.Ring) { r.Image()[r.At(8*128)+9] ^= 1 },
 	} {
 		r := halfDone(t)
 		hurt(r)
 		before := r.Cursor()
 		err := r.SetCursor(7 * 128)
-		if ce := (*ring.CursorError)(nil); !errors.As(err, &ce) || r.Cursor() != before {
-			t.Errorf("%s: %v, cursor %d, was %d", name, err, r.Cursor(), before)
+		if ce := (*ring.CursorError)(nil); !errors.As(err, &ce) || r.Cursor() != before || !strings.Contains(ce.Problem, says) {
+			t.Errorf("%s: %v, cursor %d, was %d", says, err, r.Cursor(), before)
 		}
 		balanced(t, r)
 	}
@@ -105,20 +132,27 @@ func TestTheCursorDoesNotGoBackWhereRecordsAreGone(t *testing.T) {
 
 // Moving beyond the tail dies between its two stores.
 func TestMovingBeyondTheTailMayBeKilled(t *testing.T) {
-	r := halfDone(t)
-	if !dying(func(die func()) {
-		r.Watch(func(step int, _ uint64) { die() })
-		r.SetCursor(1 << 30)
-	}) {
-		t.Fatal("it lived")
-	}
-	r.Watch(nil)
-	again, _, problem := ring.Reborn(r.Image(), nil)
-	if problem != "" {
-		t.Fatal(problem)
-	}
-	if err := again.SetCursor(1 << 30); err != nil || again.Tail() != 1<<30 || again.Cursor() != 1<<30 {
-		t.Fatal(err, again.Cursor(), again.Tail())
+	for _, at := range []int{ring.StepSlot, ring.StepMoved} {
+		r := halfDone(t)
+		if !dying(func(die func()) {
+			r.Watch(func(step int, _ uint64) {
+				if step == at {
+					die()
+				}
+			})
+			r.SetCursor(1 << 30)
+		}) {
+			t.Fatal("it lived")
+		}
+		r.Watch(nil)
+		again, _, problem := ring.Reborn(r.Image(), nil)
+		if problem != "" {
+			t.Fatal(problem)
+		}
+		if err := again.SetCursor(1 << 30); err != nil || again.Tail() != 1<<30 || again.Cursor() != 1<<30 {
+			t.Fatal(err, again.Cursor(), again.Tail())
+		}
+		balanced(t, again)
 	}
 }
 

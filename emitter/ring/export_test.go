@@ -1,6 +1,10 @@
 package ring
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"thymus/pdp"
+)
 
 // What the tests of package ring_test may see and do beyond the API.
 
@@ -37,6 +41,15 @@ func (o Options) Watched(hook func(step int, pos uint64)) Options { o.hook = hoo
 
 // Watch changes the hook of an open ring, while nobody uses it.
 func (r *Ring) Watch(hook func(step int, pos uint64)) { r.hook = hook }
+
+// DoneAt is the cursor and the counts up to it, read together.
+func (r *Ring) DoneAt() (at struct {
+	Position uint64
+	Done     [pdp.Classes]uint64
+}) {
+	at.Position, at.Done = r.head.done()
+	return at
+}
 
 // Image is the ring's file.
 func (r *Ring) Image() []byte { return r.mem }

@@ -3,6 +3,7 @@
 package ring_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -179,6 +180,21 @@ func TestAFileCutShortIsLengthenedAndItsRestIsKept(t *testing.T) {
 	balanced(t, r)
 }
 
+// A kill while the file was being made leaves nothing of it.
+func TestAFileHalfMadeIsMadeAgain(t *testing.T) {
+	o := fileOptions(t)
+	r, rec := open(t, o)
+	r.Append(pdp.ClassAllow, make([]byte, 100))
+	r.Append(pdp.ClassAllow, make([]byte, r.MaxRecord()+1))
+	copy(r.Image(), "THYMAKE\x01")
+	r.Close()
+	r, rec = open(t, o)
+	if !rec.Fresh || rec.Aside != "" || shed(r) != 0 || r.Tail() != 0 || r.Control(0).Load() != 0 {
+		t.Fatalf("%+v, shed %v, tail %d", rec, r.Shed(), r.Tail())
+	}
+	balanced(t, r)
+}
+
 // A ring of another size is drained as it is, and then given the size; dying on the way is mended by the next Open.
 func TestAnotherSizeIsDrainedFirst(t *testing.T) {
 	for _, sizes := range [][2]uint64{{small, 4 * small}, {4 * small, small}} {
@@ -218,6 +234,14 @@ func TestAnotherSizeIsDrainedFirst(t *testing.T) {
 			} else if err := r.Resize(o.Size); err != nil {
 				t.Fatal(err)
 			}
+			if h := r.Image(); binary.LittleEndian.Uint64(h[32:]) != sizes[1] || binary.LittleEndian.Uint64(h[40:]) != 0 {
+				t.Fatalf("killed at step %d: the header is not that of the new size", die)
+			}
+			for at := uint64(0); at < sizes[1]; at += 64 {
+				if w := r.Control(at).Load(); w != 0 {
+					t.Fatalf("control word %d is %x before anything was written", at/64, w)
+				}
+			}
 			if r.Capacity() != sizes[1] || r.Epoch() != epoch || r.Tail() != tail || r.Offered() != offered {
 				t.Fatalf("capacity %d, epoch %x of %x, tail %d of %d, offered %v of %v", r.Capacity(), r.Epoch(), epoch, r.Tail(), tail, r.Offered(), offered)
 			}
@@ -234,6 +258,30 @@ func TestAnotherSizeIsDrainedFirst(t *testing.T) {
 			balanced(t, r)
 			r.Close()
 		}
+	}
+}
+
+func TestSystemsThatCannotAllocateOrPopulate(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	f.WriteString("what is there stays")
+	if err := ring.WriteZeros(f, 3<<20+5); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(f.Name())
+	if err != nil || len(b) != 3<<20+5 || !strings.HasPrefix(string(b), "what is there stays\x00") {
+		t.Fatal(err, len(b))
+	}
+	mem := ring.Heap(20_000)
+	for i := range mem {
+		mem[i] = byte(i * 7)
+	}
+	want := slices.Clone(mem)
+	if ring.Touch(mem); !slices.Equal(mem, want) {
+		t.Fatal("touching a page changed it")
 	}
 }
 

@@ -2,8 +2,6 @@ package ring
 
 import (
 	"os"
-	"sync/atomic"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,9 +30,7 @@ func allocate(f *os.File, n uint64) error {
 }
 
 func populate(mem []byte) error {
-	for i := 0; i < len(mem); i += os.Getpagesize() {
-		(*atomic.Uint64)(unsafe.Pointer(&mem[i])).Add(0)
-	}
+	touch(mem)
 	return nil
 }
 

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"os"
 	"strings"
-	"sync/atomic"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,9 +39,7 @@ func populate(mem []byte) error {
 	if !errors.Is(err, unix.EINVAL) {
 		return err
 	}
-	for i := 0; i < len(mem); i += os.Getpagesize() {
-		(*atomic.Uint64)(unsafe.Pointer(&mem[i])).Add(0)
-	}
+	touch(mem)
 	return nil
 }
 

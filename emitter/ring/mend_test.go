@@ -136,6 +136,10 @@ func recoverEverywhere(t *testing.T, image []byte, want []uint64) {
 			t.Fatalf("recovered %v, want %v", got, want)
 		}
 		balanced(t, r)
+		if r.Backlog() > small-1024 { // no room for more
+			drain(r, func(uint64, pdp.Class, []byte) {})
+			want = nil
+		}
 		append1(t, r, 4, 1, 500)
 		if got := contents(t, r); !slices.Equal(got, append(slices.Clone(want), 4001)) {
 			t.Fatalf("after one more: %v", got)
@@ -182,6 +186,7 @@ func TestCountsOfRefusalsSurvive(t *testing.T) {
 func TestDamageIsContained(t *testing.T) {
 	type injury struct {
 		name   string
+		start  uint64
 		hurt   func(r *ring.Ring, image []byte)
 		want   []uint64 // what is left, nil where the image is refused
 		torn   int
@@ -193,6 +198,7 @@ func TestDamageIsContained(t *testing.T) {
 		return slices.DeleteFunc(slices.Clone(all), func(y uint64) bool { return x == y })
 	}
 	at := func(i uint64) uint64 { return i * 128 }
+	const nearEnd = small - 5*128
 	otherBoot := func(_ *ring.Ring, image []byte) { image[48] ^= 1 }
 	for _, tc := range []injury{
 		{name: "none", hurt: func(*ring.Ring, []byte) {}, want: all},
@@ -202,6 +208,9 @@ func TestDamageIsContained(t *testing.T) {
 		{name: "a control word of another lap", hurt: func(r *ring.Ring, b []byte) { r.Control(at(6)).Add(1 << (64 - ring.LapBits)) }, want: without(6)},
 		{name: "a control word of another class", hurt: func(r *ring.Ring, b []byte) { r.Control(at(6)).Add(1 << 24) }, want: without(6), torn: 1, shed: 1},
 		{name: "a control word with a length beyond the tail", hurt: func(r *ring.Ring, b []byte) { r.Control(at(9)).Add(4000) }, want: without(9)},
+		{name: "a control word with a length beyond the end of the data", start: nearEnd, hurt: func(r *ring.Ring, b []byte) {
+			r.Control(nearEnd + at(4)).Add(200)
+		}, want: without(4)},
 		{name: "the last control word claimed again", hurt: func(r *ring.Ring, b []byte) { r.Force(at(9), ring.Claimed) }, want: without(9)},
 		{name: "an earlier record's bytes on a later one's place", hurt: func(r *ring.Ring, b []byte) {
 			copy(b[r.At(at(7))-8:r.At(at(7))+100], bytes.Clone(b[r.At(at(5))-8:r.At(at(5))+100]))
@@ -225,7 +234,7 @@ func TestDamageIsContained(t *testing.T) {
 		{name: "another boot and counts of another position", hurt: func(r *ring.Ring, b []byte) { otherBoot(r, b); put(b, 320, 64); put(b, 384, 64) }, refuse: true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			r := heap(t, ring.Options{})
+			r := heap(t, ring.Options{}.From(tc.start))
 			for i := range uint64(10) {
 				append1(t, r, 0, i, 100)
 			}
@@ -244,6 +253,16 @@ func TestDamageIsContained(t *testing.T) {
 			}
 			recoverEverywhere(t, r.Image(), tc.want)
 		})
+	}
+}
+
+func TestARestartOfTheSystemIsSeenOnce(t *testing.T) {
+	r := heap(t, ring.Options{})
+	r.Image()[48] ^= 1
+	for i, want := range []bool{true, false} {
+		if _, rec, problem := ring.Reborn(r.Image(), nil); problem != "" || rec.BootChanged != want {
+			t.Fatal(i, problem, rec)
+		}
 	}
 }
 
@@ -296,7 +315,7 @@ func TestAHeaderMoreThanALapOld(t *testing.T) {
 	}
 	copy(r.Image(), old)
 	r.Image()[48] ^= 1
-	again, rec, problem := ring.Reborn(r.Image(), nil)
+	again, rec, problem := ring.Reborn(bytesOf(r.Image()), nil)
 	if problem != "" {
 		t.Fatal(problem)
 	}
@@ -309,6 +328,7 @@ func TestAHeaderMoreThanALapOld(t *testing.T) {
 			t.Fatalf("%d after %d", id, got[i])
 		}
 	}
+	recoverEverywhere(t, r.Image(), got)
 }
 
 func shed(r *ring.Ring) (sum uint64) {

@@ -97,7 +97,7 @@ func (r *Ring) clearAhead(cursor, tail uint64) {
 func (r *Ring) gap(pos, tail uint64) uint64 {
 	n := uint64(unit)
 	for ; n < tail-pos && (pos+n)&r.mask != 0 && n/unit < lengthMask; n += unit {
-		if e, ok := r.read(pos+n, r.control(pos+n).Load()); ok && e.space <= tail-pos-n {
+		if _, ok := r.read(pos+n, r.control(pos+n).Load()); ok {
 			break
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync/atomic"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -72,6 +74,13 @@ func freeSpace(folder string) (free, total uint64, err error) {
 	}
 	block := uint64(st.Bsize)
 	return uint64(st.Bavail) * block, uint64(st.Blocks) * block, nil
+}
+
+// touch writes to each page what is there.
+func touch(mem []byte) {
+	for i := 0; i < len(mem); i += pageSize {
+		(*atomic.Uint64)(unsafe.Pointer(&mem[i])).Add(0)
+	}
 }
 
 // mapFile maps the file's first n bytes, every page present and writable, so that no append waits for one.

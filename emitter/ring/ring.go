@@ -60,7 +60,7 @@ const (
 	stepMended           // recovery has made something padding
 	stepRecounted        // recovery has stored a count
 	stepCleared          // recovery has cleared a control word beyond the tail
-	stepMoved            // recovery after another boot has moved cursor or tail
+	stepMoved            // cursor or tail has been moved over a gap between them
 	stepResizing         // a resize is announced
 	stepReshaped         // the file has its new length
 	steps
