@@ -27,13 +27,23 @@ const (
 // Kubernetes updates a volume, count as changes; files that are neither policy nor data do not. Where the system cannot
 // watch, Watch looks for itself twice a second.
 func Watch(ctx context.Context, paths []string, onChange func()) error {
-	w := &watcher{paths: paths, dirs: map[string]bool{}, roots: map[string]bool{}}
+	fs, err := fsnotify.NewBufferedWatcher(eventBuffer)
+	if err != nil {
+		fs = nil
+	} else {
+		defer fs.Close()
+	}
+	return watch(ctx, paths, onChange, fs)
+}
+
+// watch is Watch over a source of events, or without one where fs is nil.
+func watch(ctx context.Context, paths []string, onChange func(), fs *fsnotify.Watcher) error {
+	w := &watcher{paths: paths, fs: fs, dirs: map[string]bool{}, roots: map[string]bool{}}
 	var events chan fsnotify.Event
 	var failures chan error
 	poll := pollFast
-	if fs, err := fsnotify.NewBufferedWatcher(eventBuffer); err == nil {
-		defer fs.Close()
-		w.fs, events, failures = fs, fs.Events, fs.Errors
+	if fs != nil {
+		events, failures = fs.Events, fs.Errors
 	}
 	w.scan()
 	if w.fs != nil && !w.exhausted {

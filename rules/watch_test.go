@@ -16,11 +16,15 @@ import (
 // watching starts Watch over paths and returns a function that waits for a report, at most 2 s, and one that wants none
 // for a while.
 func watching(t *testing.T, paths ...string) (want func(what string), wantNone func(what string)) {
+	return watchingBy(t, rules.Watch, paths...)
+}
+
+func watchingBy(t *testing.T, watch func(context.Context, []string, func()) error, paths ...string) (want func(what string), wantNone func(what string)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	changed := make(chan struct{}, 100)
 	done := make(chan error, 1)
-	go func() { done <- rules.Watch(ctx, paths, func() { changed <- struct{}{} }) }()
+	go func() { done <- watch(ctx, paths, func() { changed <- struct{}{} }) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -87,7 +91,8 @@ func must(t *testing.T, err error) {
 }
 
 func TestWatchReportsWhatChangesADirectory(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) }) // runs last
 	root := t.TempDir()
 	in := func(name string) string { return filepath.Join(root, name) }
 	want, _ := watching(t, root)
@@ -171,9 +176,9 @@ func TestWatchOfAFileAndOfALink(t *testing.T) {
 func TestWatchIsNotStarved(t *testing.T) {
 	root := t.TempDir()
 	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	changed := make(chan time.Time, 100)
-	go func() { _ = rules.Watch(ctx, []string{root}, func() { changed <- time.Now() }) }()
+	changed, done := make(chan time.Time, 100), make(chan error, 1)
+	go func() { done <- rules.Watch(ctx, []string{root}, func() { changed <- time.Now() }) }()
+	defer func() { cancel(); <-done }()
 	start := time.Now()
 	for i := 0; time.Since(start) < 3*time.Second; i++ {
 		write(t, filepath.Join(root, "a.json"), fmt.Sprintf(`{"i":%d}`, i))
@@ -182,4 +187,21 @@ func TestWatchIsNotStarved(t *testing.T) {
 	if n := len(changed); n < 2 || n > 12 {
 		t.Errorf("%d reports in 3 s of writes", n)
 	}
+}
+
+// TestWatchWithoutWatches is Watch where the system has no watches to give.
+func TestWatchWithoutWatches(t *testing.T) {
+	root := t.TempDir()
+	want, none := watchingBy(t, rules.WatchByPolling, root)
+	write(t, filepath.Join(root, "a.rego"), "package a")
+	want("a new file")
+	write(t, filepath.Join(root, "a.rego"), "package b") // the same size
+	want("a write")
+	must(t, os.MkdirAll(filepath.Join(root, "x/y"), 0o755))
+	write(t, filepath.Join(root, "x/y/b.json"), "{}")
+	want("a file in a new folder")
+	write(t, filepath.Join(root, "notes.txt"), "{}")
+	none("a file that is never loaded")
+	must(t, os.RemoveAll(filepath.Join(root, "x")))
+	want("a removal")
 }
