@@ -103,7 +103,7 @@ func (m *machine) builtinError(err error) val {
 	if errors.As(err, &h) {
 		f := &fault{code: pdp.FaultInternal, msg: h.Err.Error(), cause: h.Err}
 		if topdown.IsCancel(h.Err) {
-			f.code, f.msg = pdp.FaultDeadline, "the deadline has passed"
+			f.code, f.msg = pdp.FaultDeadline, "the deadline passed"
 		}
 		m.fail(f)
 		return val{}

@@ -137,18 +137,11 @@ func (c *compiler) compileGroup(g *group, rules []*ast.Rule) error {
 	tests := make([][]test, 0, len(rules))
 	for _, r := range rules {
 		if r.Default {
-			s := c.scope(g)
-			last, err := c.head(s, g, r)
+			last, err := c.rule(g, r)
 			if err != nil {
 				return err
 			}
-			if g.shape == function {
-				if last, err = c.rule(g, r); err != nil {
-					return err
-				}
-			}
 			g.deflt = last
-			g.regs = max(g.regs, s.regs)
 			continue
 		}
 		var lr rule
@@ -207,13 +200,8 @@ type vars struct {
 
 type registers struct{ n int }
 
-type ruleScope struct {
-	vars
-	regs int
-}
-
-func (c *compiler) scope(g *group) *ruleScope {
-	return &ruleScope{vars: vars{c: c, g: g, slot: map[ast.Var]int{}, bound: map[ast.Var]bool{}, top: &registers{}}}
+func (c *compiler) scope(g *group) *vars {
+	return &vars{c: c, g: g, slot: map[ast.Var]int{}, bound: map[ast.Var]bool{}, top: &registers{}}
 }
 
 // inner is a closure's view: what it binds does not bind outside.
@@ -293,8 +281,7 @@ func (v *vars) argument(i int, a *ast.Term) (builder, error) {
 }
 
 // head is the last step of a rule.
-func (c *compiler) head(s *ruleScope, g *group, r *ast.Rule) (step, error) {
-	defer func() { s.regs = s.top.n }()
+func (c *compiler) head(s *vars, g *group, r *ast.Rule) (step, error) {
 	h := r.Head
 	once := c.cannotFail(r)
 	if g.shape == decisions {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,7 +17,8 @@ import (
 
 // Options is what Compile needs.
 type Options struct {
-	// Compiler has compiled all modules without an error. Its rule tree is read, never written.
+	// Compiler has compiled all modules without an error. Its rule tree is read, never written. Builtins are taken from
+	// OPA's table as Compile finds it, bounds that someone put around them included.
 	Compiler *ast.Compiler
 	// Data is the base documents, an object; nil is none.
 	Data ast.Value
@@ -27,6 +29,8 @@ type Options struct {
 	// Constants are the elements of effect sets that are rows: an element computed by a rule that equals one of its own
 	// set is that row.
 	Constants []Constant
+	// Hidden names a document at the root of data that no query may see: where the merged sets lie.
+	Hidden string
 	// Fallback answers what this engine cannot, and anything that ended in an error here. Nil: errors are reported as
 	// they are. It is topdown over the same modules.
 	Fallback pdp.Evaluator
@@ -77,6 +81,7 @@ type Unable struct {
 type Engine struct {
 	prog     *program
 	fallback pdp.Evaluator
+	prepared map[string]*query // by segments, each with a zero byte behind it
 	pool     sync.Pool
 	stats    counters
 }
@@ -104,8 +109,9 @@ func Compile(o Options) (*Engine, *Report, error) {
 }
 
 func newEngine(p *program, fallback pdp.Evaluator) *Engine {
-	e := &Engine{prog: p, fallback: fallback}
+	e := &Engine{prog: p, fallback: fallback, prepared: map[string]*query{}}
 	e.pool.New = func() any { return newMachine(p) }
+	e.prepare(p.root, nil)
 	return e
 }
 
@@ -124,7 +130,7 @@ func compile(o Options) (c *compiler, rep *Report, err error) {
 		paths: map[string]int{}, mocked: map[string]bool{},
 		prog: &program{
 			static: o.Rows, rows: len(o.Rows), runtime: o.Runtime, capabilities: o.Compiler.Capabilities(),
-			values: o.Values, queries: o.Queries,
+			values: o.Values, queries: o.Queries, hidden: o.Hidden,
 		},
 	}
 	data := o.Data
@@ -145,6 +151,9 @@ func compile(o Options) (c *compiler, rep *Report, err error) {
 	}
 	if err = c.sets(o); err != nil {
 		return nil, nil, err
+	}
+	if t := c.prog.root.byStr[o.Hidden]; t != nil {
+		t.hide = true
 	}
 	rep = &Report{Groups: len(c.prog.all), Analysis: time.Since(start)}
 	start = time.Now()
@@ -176,6 +185,9 @@ func (e *Engine) Match(in *pdp.Doc, b *pdp.Budget, r *pdp.Result) {
 func (e *Engine) match(m *machine, in *pdp.Doc, b *pdp.Budget, r *pdp.Result) (f *fault) {
 	defer e.leave(m, &f)
 	m.start(in, true, b)
+	if m.err != nil {
+		return m.err
+	}
 	m.result, m.turn = r, m.gen
 	for i := range e.prog.sets {
 		s := &e.prog.sets[i]
@@ -219,20 +231,46 @@ type query struct {
 	also pdp.Query // the same for the fallback
 }
 
-// Query implements pdp.Evaluator. Nothing is remembered.
+// Query implements pdp.Evaluator. The paths of packages and rules were prepared by Compile; no other is remembered.
 func (e *Engine) Query(path []string) pdp.Query {
-	q := &query{path: make([]val, len(path))}
-	for i, s := range path {
-		if n, err := strconv.Atoi(s); err == nil { // as OPA's server reads it
-			q.path[i] = intVal(int64(n))
+	var space [128]byte
+	key := space[:0]
+	for _, s := range path {
+		key = append(append(key, s...), 0)
+	}
+	if q := e.prepared[string(key)]; q != nil {
+		return q
+	}
+	return e.query(path)
+}
+
+// query reads segments as OPA's server does: a decimal integer is a number, empty ones do not count.
+func (e *Engine) query(path []string) *query {
+	q := &query{path: make([]val, 0, len(path))}
+	for _, s := range path {
+		if s == "" {
+			continue
+		}
+		if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+			q.path = append(q.path, intVal(n))
 		} else {
-			q.path[i] = strVal(s)
+			q.path = append(q.path, strVal(s))
 		}
 	}
 	if e.fallback != nil {
 		q.also = e.fallback.Query(path)
 	}
 	return q
+}
+
+func (e *Engine) prepare(t *tnode, path []string) {
+	key := strings.Join(append(path, ""), "\x00")
+	e.prepared[key] = e.query(path)
+	for _, kid := range t.kids {
+		if kid.key.kind == text {
+			e.prepare(kid, append(path[:len(path):len(path)], kid.key.str()))
+		}
+	}
 }
 
 // Value implements pdp.Evaluator.
@@ -252,7 +290,7 @@ func (e *Engine) Value(q pdp.Query, in *pdp.Doc, strict bool, b *pdp.Budget, r *
 func (e *Engine) value(m *machine, q *query, in *pdp.Doc, strict bool, b *pdp.Budget, r *pdp.Result) (f *fault) {
 	defer e.leave(m, &f)
 	m.start(in, strict, b)
-	if m.tick() {
+	if m.err != nil || m.tick() {
 		return m.err
 	}
 	if v := m.ask(q.path); v.kind != undefined && m.err == nil {
@@ -265,6 +303,9 @@ func (e *Engine) value(m *machine, q *query, in *pdp.Doc, strict bool, b *pdp.Bu
 // ask reads the document at a path below data.
 func (m *machine) ask(path []val) val {
 	t := m.prog.root
+	if h := m.prog.hidden; h != "" && len(path) > 0 && path[0].kind == text && path[0].str() == h {
+		return val{}
+	}
 	for i, k := range path {
 		t = t.child(m, k)
 		if t != nil && t.group != nil {

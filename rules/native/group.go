@@ -46,7 +46,11 @@ func (m *machine) document(g *group) val {
 	if e.gen == m.gen {
 		return e.v
 	}
-	if g.shape == function {
+	switch g.shape {
+	case function:
+		return val{}
+	case decisions: // it is never built: see Set.Merged
+		m.fail(&fault{code: pdp.FaultInternal, msg: g.name + " is read by a policy"})
 		return val{}
 	}
 	gen, regs, sp := m.gen, m.regs, m.sp

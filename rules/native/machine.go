@@ -1,6 +1,8 @@
 package native
 
 import (
+	"strings"
+
 	"thymus/pdp"
 )
 
@@ -95,6 +97,28 @@ func (m *machine) start(in *pdp.Doc, strict bool, b *pdp.Budget) {
 		m.input = tapeVal(in, 0)
 	}
 	m.strict, m.budget = strict, b
+	if in != nil && extreme(in) {
+		m.fail(&fault{code: pdp.FaultInput, msg: "a number in the input is out of range"})
+	}
+}
+
+// extreme says whether the tape has a number that arithmetic cannot bear: an exponent of five digits or more, or more
+// digits than anyone counts with. OPA panics at some, and works for minutes at others.
+func extreme(in *pdp.Doc) bool {
+	for i := range in.Nodes {
+		if n := &in.Nodes[i]; n.Kind == pdp.Number && n.Val.Len > 6 && extremeNumber(in.Str(n.Val)) {
+			return true
+		}
+	}
+	return false
+}
+
+func extremeNumber(s string) bool {
+	if len(s) > 1000 {
+		return true
+	}
+	i := strings.IndexAny(s, "eE")
+	return i >= 0 && len(strings.TrimLeft(s[i+1:], "+-0")) > 4
 }
 
 // keepLowered bounds the table of tape nodes that a pooled machine holds on to.
@@ -151,7 +175,7 @@ func (m *machine) failed() ctl {
 func (m *machine) tick() bool {
 	if m.budget.Stopped() {
 		if m.err == nil {
-			m.err = &fault{code: pdp.FaultDeadline, msg: "the deadline has passed"}
+			m.err = &fault{code: pdp.FaultDeadline, msg: "the deadline passed"}
 		}
 		return true
 	}

@@ -17,7 +17,7 @@ func leave(err error) step {
 
 // decision is the last step of a merged rule. The number of a row is noted and reported at once; whatever else the head
 // makes is collected, because a set has equal elements once.
-func (c *compiler) decision(s *ruleScope, h *ast.Head, once bool) (step, error) {
+func (c *compiler) decision(s *vars, h *ast.Head, once bool) (step, error) {
 	result := more
 	if once && ast.IsConstant(h.Key.Value) {
 		result = enough

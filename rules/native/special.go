@@ -39,12 +39,15 @@ func regexMatch(args []*ast.Term) native {
 		return nil
 	}
 	return func(_ *machine, a []val) (val, bool) {
-		if a[1].kind != text {
+		if a[1].kind != text || a[1].n > longText {
 			return val{}, false
 		}
 		return boolVal(re.MatchString(a[1].str())), true
 	}
 }
+
+// longText is from where on a pattern's cost is for whoever bounds builtins to judge: see Options.
+const longText = 4 << 10
 
 func globMatch(args []*ast.Term) native {
 	p, ok := constantText(args[0])
@@ -74,7 +77,7 @@ func globMatch(args []*ast.Term) native {
 		return nil
 	}
 	return func(_ *machine, a []val) (val, bool) {
-		if a[2].kind != text {
+		if a[2].kind != text || a[2].n > longText {
 			return val{}, false
 		}
 		return boolVal(g.Match(a[2].str())), true

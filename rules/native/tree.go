@@ -45,6 +45,7 @@ type program struct {
 	// constants holds, for a policy and effect, an object of the elements that are rows, with their numbers.
 	constants map[effectKey]*node
 
+	hidden       string
 	runtime      *ast.Term
 	capabilities *ast.Capabilities
 	values       cache.InterQueryValueCache
