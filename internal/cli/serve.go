@@ -126,7 +126,7 @@ func (s *sidecar) serve() {
 	if s.diagnostics != nil {
 		s.diagnostics.Serve()
 	}
-	s.policies.watch()
+	s.policies.run()
 	snap := s.engine.Active()
 	e := s.log.Log().Str(zerolog.LevelFieldName, zerolog.InfoLevel.String()) // whatever the level
 	for _, plane := range planes() {

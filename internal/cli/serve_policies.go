@@ -29,17 +29,24 @@ type policies struct {
 
 	good, bad atomic.Uint64 // reloads
 	ask       chan string   // why; holds one, which stands for all that come meanwhile
+	ctx       context.Context
 	cancel    context.CancelFunc
 	done      sync.WaitGroup
 }
 
-// loadPolicies loads the set of the start.
+// loadPolicies loads the set of the start. Files are watched from before they are read, so that what changes meanwhile
+// is not missed; nothing is done about it before run.
 func loadPolicies(ctx context.Context, cfg *config.Config, log zerolog.Logger) (*policies, error) {
+	p := &policies{cfg: cfg, log: log, ask: make(chan string, 1)}
+	p.ctx, p.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	if cfg.Policies.Watch && len(cfg.Policies.Paths) > 0 {
+		p.done.Go(func() { watchPolicies(p.ctx, cfg, log, func() { p.reload("files changed") }) })
+	}
 	set, err := rules.Load(ctx, ruleOptions(cfg))
 	if err != nil {
+		p.stop()
 		return nil, err
 	}
-	p := &policies{cfg: cfg, log: log, ask: make(chan string, 1)}
 	p.set.Store(set)
 	p.warn(set)
 	return p, nil
@@ -71,22 +78,24 @@ func (p *policies) rules() (n int) {
 	return n
 }
 
-// watch starts the goroutines that notice changes and load.
-func (p *policies) watch() {
-	ctx, cancel := context.WithCancel(context.Background())
-	p.cancel = cancel
-	p.done.Go(func() { p.run(ctx) })
-	if p.cfg.Policies.Watch && len(p.cfg.Policies.Paths) > 0 {
-		p.done.Go(func() { watchPolicies(ctx, p.cfg, p.log, func() { p.reload("files changed") }) })
-	}
+// run starts the goroutine that does what reload asks for.
+func (p *policies) run() {
+	p.done.Go(func() {
+		for {
+			select {
+			case <-p.ctx.Done():
+				return
+			case why := <-p.ask:
+				p.load(p.ctx, why)
+			}
+		}
+	})
 }
 
-// stop ends them. It may be called more than once.
+// stop ends watching and loading. It may be called more than once.
 func (p *policies) stop() {
-	if p.cancel != nil {
-		p.cancel()
-		p.done.Wait()
-	}
+	p.cancel()
+	p.done.Wait()
 }
 
 // reload asks for a load and returns at once.
@@ -94,17 +103,6 @@ func (p *policies) reload(why string) {
 	select {
 	case p.ask <- why:
 	default:
-	}
-}
-
-func (p *policies) run(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case why := <-p.ask:
-			p.load(ctx, why)
-		}
 	}
 }
 
