@@ -81,6 +81,9 @@ func (s *scanner) partitionKey() (key, agent []byte) {
 			break
 		}
 	}
+	if !s.bad && s.peek() != '}' {
+		s.fail()
+	}
 	if len(threat) > 0 {
 		return threat, nil
 	}
