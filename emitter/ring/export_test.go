@@ -89,5 +89,8 @@ func Reborn(image []byte, hook func(step int, pos uint64)) (r *Ring, rec *Recove
 // Heap is n bytes with the alignment of a mapping's.
 func Heap(n int) []byte { return heapMemory(uint64(n)) }
 
+// ParseBootID reads the system's identity of its start.
+func ParseBootID(s string) [16]byte { return parseBootID(s) }
+
 // FileSize is the length of a file for a capacity.
 func FileSize(capacity uint64) uint64 { return fileSize(capacity) }

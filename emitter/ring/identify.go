@@ -1,6 +1,7 @@
 package ring
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -53,11 +54,13 @@ func identify(page []byte) (id identified) {
 
 func validCapacity(n uint64) bool { return bits.OnesCount64(n) == 1 && n >= MinSize && n <= MaxSize }
 
-// parseUUID reads 32 hexadecimal digits with or without dashes; zero where they are not that.
-func parseUUID(s string) (id [16]byte) {
+// parseBootID reads 32 hexadecimal digits with or without dashes. Where they are not that, the start of the system
+// cannot be told, and each Open takes it for another one: a random identity never comes again.
+func parseBootID(s string) (id [16]byte) {
 	b, err := hex.DecodeString(strings.ReplaceAll(s, "-", ""))
-	if err == nil && len(b) == len(id) {
-		copy(id[:], b)
+	if err != nil || len(b) != len(id) {
+		rand.Read(id[:])
+		return id
 	}
-	return id
+	return [16]byte(b)
 }

@@ -34,11 +34,8 @@ func populate(mem []byte) error {
 	return nil
 }
 
-// bootID is the identity of the system's start; zero where it cannot be told.
-func bootID() (id [16]byte) {
-	text, err := unix.Sysctl("kern.bootsessionuuid")
-	if err != nil {
-		return id
-	}
-	return parseUUID(text)
+// bootID is the identity of the system's start.
+func bootID() [16]byte {
+	text, _ := unix.Sysctl("kern.bootsessionuuid")
+	return parseBootID(text)
 }

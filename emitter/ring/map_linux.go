@@ -43,11 +43,8 @@ func populate(mem []byte) error {
 	return nil
 }
 
-// bootID is the identity of the system's start; zero where it cannot be told.
-func bootID() (id [16]byte) {
-	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return id
-	}
-	return parseUUID(strings.TrimSpace(string(text)))
+// bootID is the identity of the system's start.
+func bootID() [16]byte {
+	text, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return parseBootID(strings.TrimSpace(string(text)))
 }

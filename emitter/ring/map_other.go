@@ -19,4 +19,5 @@ func (r *Ring) remap(uint64) error {
 
 func usableTmpfs(string) bool { return false }
 
-func bootID() (id [16]byte) { return id }
+// A ring on the heap does not see another start of the system.
+func bootID() (id [16]byte) { return [16]byte{1} }

@@ -266,6 +266,18 @@ func TestARestartOfTheSystemIsSeenOnce(t *testing.T) {
 	}
 }
 
+func TestAStartOfTheSystemThatCannotBeToldIsAnotherOne(t *testing.T) {
+	const id = "01234567-89ab-cdef-0123-456789abcdef"
+	if ring.ParseBootID(id) != ring.ParseBootID(id) || ring.ParseBootID(id)[1] != 0x23 {
+		t.Fatal("the same identity is not the same")
+	}
+	for _, s := range []string{"", "none", id[2:]} {
+		if ring.ParseBootID(s) == ring.ParseBootID(s) {
+			t.Fatalf("%q is taken for an identity", s)
+		}
+	}
+}
+
 // A record whose commit reached the disk, but not its bytes, lies behind an old tail. When its place is claimed again,
 // it must not be taken for the new record before that is there.
 func TestATornRecordBehindTheTailIsNeverSeen(t *testing.T) {
