@@ -123,17 +123,19 @@ func (p *jsonParser) object(n *node, depth int) *node {
 			return p.fail("expected a member name in quotes")
 		}
 		m := member{line: p.line, col: p.col()}
-		m.key = p.str()
+		if m.key = p.str(); p.bad != nil {
+			return nil
+		}
 		if seen == nil {
 			seen = make(map[string]bool, 8)
 		}
-		if p.bad == nil && seen[m.key] {
+		if seen[m.key] {
 			p.bad = &Problem{Line: m.line, Column: m.col, Detail: "the key " + strconv.Quote(m.key) + " stands here twice"}
 			return nil
 		}
 		seen[m.key] = true
 		p.space()
-		if p.bad == nil && p.peek() != ':' {
+		if p.peek() != ':' {
 			return p.fail("expected a colon behind the member name")
 		}
 		p.pos++

@@ -14,8 +14,8 @@ import (
 	"thymus/pdp"
 )
 
-// maxYAMLNodes bounds what aliases can make of a small file.
-const maxYAMLNodes = 4 << 20
+// yamlNodes bounds what aliases can make of a file: a file without them has no more nodes than bytes.
+func yamlNodes(src []byte) int { return 10_000 + 8*len(src) }
 
 // parseYAML reads one YAML document as the JSON it stands for, with the place of every value. Numbers keep their text
 // where it is a JSON number. What JSON has no word for is refused, except a plain date, which is the string it looks
@@ -35,7 +35,7 @@ func parseYAML(src []byte) (*node, *Problem) {
 	} else if !errors.Is(err, io.EOF) {
 		return nil, yamlProblem(err)
 	}
-	c := yamlConverter{left: maxYAMLNodes}
+	c := yamlConverter{left: yamlNodes(src)}
 	n := c.convert(&doc, 0)
 	if c.bad != nil {
 		return nil, c.bad
