@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bytes"
 	"crypto/tls"
+	"errors"
 	"net"
 	"path/filepath"
 	"strconv"
@@ -12,6 +14,7 @@ import (
 	"thymus/internal/guard"
 	"thymus/pdp/admin"
 	dataplane "thymus/pdp/server"
+	"thymus/rules"
 )
 
 // The planes by the names under which their addresses are told.
@@ -52,7 +55,7 @@ func (s *sidecar) openData() (err error) {
 		Engine: s.engine, Health: s.health, Log: planeLog{s.log, planeData},
 		MaxBody: int(c.MaxBody), MaxHeader: int(c.MaxHeader), MaxConnections: c.MaxConnections,
 		PublicURL: strings.TrimRight(c.PublicURL, "/"), OPAPaths: append([]string{}, c.OPA.Paths...),
-		OPASubject: strings.Split(strings.TrimPrefix(c.OPA.Subject, "input."), "."),
+		OPASubject: strings.Split(strings.TrimPrefix(c.OPA.Subject, "input."), "."), YAML: yamlInput,
 	}
 	if c.TokenFile != "" {
 		if o.Token, err = guard.OpenToken(c.TokenFile, s.files); err != nil {
@@ -83,6 +86,19 @@ func (s *sidecar) openData() (err error) {
 		s.data.SetPublicURL(publicURL(c.Listen, s.addresses[planeData], secure != nil))
 	}
 	return nil
+}
+
+// yamlInput reads a body of the Data API that says it is YAML.
+func yamlInput(body []byte) ([]byte, error) {
+	if b := bytes.TrimLeft(body, " \t\r\n"); len(b) > 0 && b[0] == '{' { // also YAML's flow style, which is no JSON
+		body = append([]byte("---\n"), body...)
+	}
+	j, err := rules.JSON(body)
+	var ps rules.Problems
+	if errors.As(err, &ps) && len(ps) > 0 {
+		return nil, errors.New(ps[0].Detail)
+	}
+	return j, err
 }
 
 // publicURL is how callers on this machine reach a listener: under the configured name, at the port it got.

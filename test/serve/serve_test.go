@@ -48,6 +48,30 @@ func TestTheReadyLineAndTheFourSurfaces(t *testing.T) {
 	}
 }
 
+func TestTheDataAPITakesYAML(t *testing.T) {
+	p := start(t)
+	c := client(t)
+	for _, x := range []struct {
+		name, body string
+		status     int
+		has        string
+	}{
+		{"in block style", "input:\n  subject:\n    properties:\n      role: admin\n", 200, `"rule":"admin_allow_all"`},
+		{"in flow style", "{input: {subject: {properties: {role: admin}}}}", 200, `"rule":"admin_allow_all"`},
+		{"as JSON", `{"input":{"subject":{"properties":{"role":"admin"}}}}`, 200, `"rule":"admin_allow_all"`},
+		{"after a marker", "---\ninput: {subject: {properties: {role: admin}}}\n", 200, `"rule":"admin_allow_all"`},
+		{"that is broken", "input: [", 400, `"code": "invalid_parameter"`},
+		{"that grows by its aliases", "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\ninput: [*e,*e,*e,*e,*e,*e,*e,*e,*e]\n", 400, `"code": "invalid_parameter"`},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			a := p.do(c, "POST", p.url("data")+"/v1/data/policies/admin_full_access/allow", x.body, "Content-Type", "application/x-yaml")
+			if a.status != x.status || !strings.Contains(a.body, x.has) {
+				t.Fatalf("%d %s", a.status, a.body)
+			}
+		})
+	}
+}
+
 func TestStateIsKeptAndOneProcessHasIt(t *testing.T) {
 	dir := t.TempDir()
 	p := startIn(t, dir)
