@@ -125,7 +125,8 @@ func TestStrictRefusesUntilSomethingIsDelivered(t *testing.T) {
 			continue
 		}
 		var le *journal.LimitError
-		if !errors.Is(err, journal.ErrFull) || !errors.As(err, &le) || le.Limit != o.RetainSize || le.Held > le.Limit {
+		if !errors.Is(err, journal.ErrFull) || !errors.As(err, &le) || le.Limit != o.RetainSize || le.Held > le.Limit ||
+			!strings.Contains(err.Error(), "undelivered events must not expire") {
 			t.Fatalf("%v", err)
 		}
 		if refusals++; refusals > 500 {

@@ -160,7 +160,7 @@ func TestABatchThatIsWrongIsRefusedAndChangesNothing(t *testing.T) {
 		"larger than a batch may be": {Lines: bytes.Repeat([]byte{'\n'}, journal.MaxBatch+1), Events: journal.MaxBatch + 1},
 	} {
 		var be *journal.BatchError
-		if err := j.Append(b); !errors.As(err, &be) {
+		if err := j.Append(b); !errors.As(err, &be) || !strings.HasPrefix(err.Error(), "journal: batch: ") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

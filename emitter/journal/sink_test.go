@@ -114,6 +114,10 @@ func TestTheEquationHoldsWhereKillsAndRetentionMeet(t *testing.T) {
 				sh.settle(rng.Int32N(3), 1+rng.IntN(12))
 			case k == 33:
 				j.Retain()
+			case k > 36:
+				if err := sh.s.Save(); err != nil {
+					t.Fatal(err)
+				}
 			case k == 34:
 				dir := killed(t, o.Dir)
 				sh.r.Close()
