@@ -30,6 +30,7 @@ type evaluator struct {
 	alone    []setQuery // the sets that m lacks
 	all      []setQuery // every set, one by one
 	prepared map[string]*query
+	names    map[string]*ast.Term
 	values   cache.InterQueryValueCache
 	metrics  metrics.Metrics
 }
@@ -65,6 +66,7 @@ func newEvaluator(c *ast.Compiler, data ast.Value, m *merge, policies []pdp.Poli
 		dodged:  ask(ast.Ref{ast.DefaultRootDocument, root, ast.StringTerm("o")}),
 		values:  cache.NewInterQueryValueCache(context.Background(), nil),
 		metrics: metrics.NoOp(),
+		names:   internNames(),
 	}
 	for i := range m.rows {
 		ev.rowOf = append(ev.rowOf, m.policies[m.rows[i].Policy])

@@ -19,7 +19,7 @@ func (ev *evaluator) Match(in *pdp.Doc, b *pdp.Budget, r *pdp.Result) {
 	if len(ev.policies) == 0 {
 		return
 	}
-	input, ok := inputTerm(in)
+	input, ok := ev.inputTerm(in)
 	if !ok {
 		r.AddFault(pdp.FaultInput, -1, msgExtreme)
 		return

@@ -45,7 +45,7 @@ func (ev *evaluator) Value(q pdp.Query, in *pdp.Doc, strict bool, b *pdp.Budget,
 	if !ok || qu.body == nil {
 		return
 	}
-	input, ok := inputTerm(in)
+	input, ok := ev.inputTerm(in)
 	if !ok {
 		r.AddFault(pdp.FaultInput, -1, msgExtreme)
 		return

@@ -14,13 +14,29 @@ import (
 // may keep what it is given for longer than the tape is lent.
 //
 // False is an input with a number that arithmetic cannot bear: OPA panics at some, and at others works for minutes.
-func inputTerm(in *pdp.Doc) (*ast.Term, bool) {
+func (ev *evaluator) inputTerm(in *pdp.Doc) (*ast.Term, bool) {
 	if len(in.Nodes) == 0 {
 		return nil, true
 	}
-	r := tapeReader{doc: in, text: string(in.Text)}
+	r := tapeReader{doc: in, text: string(in.Text), names: ev.names, terms: make([]ast.Term, len(in.Nodes))}
 	t := r.term(0)
 	return t, !r.extreme
+}
+
+// canonicalNames are the members of the canonical input (CONTRACT 1) and of what proxies add to it.
+var canonicalNames = []string{"subject", "type", "id", "properties", "role", "action", "name", "resource", "context", "peer", "surface",
+	"transport", "uid", "gid", "pid", "principal", "attributes", "request", "http", "method", "path", "host", "scheme", "headers", "source",
+	"address", "raw_path", "canonical_path", "path_differs", "parsed_path", "parsed_query", "parsed_body", "truncated_body",
+	"source_principal", "version"}
+
+// internNames makes the terms of member names once for an evaluator: terms do not change, so that all inputs may share
+// them.
+func internNames() map[string]*ast.Term {
+	names := make(map[string]*ast.Term, len(canonicalNames))
+	for _, n := range canonicalNames {
+		names[n] = ast.StringTerm(n)
+	}
+	return names
 }
 
 // extreme says whether a JSON number has an exponent of five digits or more, or more digits than anyone counts with.
@@ -35,20 +51,23 @@ func extreme(number string) bool {
 	return i >= 0 && len(strings.TrimLeft(number[i+1:], "+-0")) > 4
 }
 
-// tapeReader shares one copy of the tape's text between all strings.
+// tapeReader shares one copy of the tape's text between all strings, and one block of memory between all terms.
 type tapeReader struct {
 	doc     *pdp.Doc
 	text    string
+	names   map[string]*ast.Term
+	terms   []ast.Term     // one for each node
+	members [][2]*ast.Term // of the objects being read, the innermost last
 	extreme bool
 }
 
 func (r *tapeReader) str(s pdp.Span) string { return r.text[s.Off : s.Off+s.Len] }
 
 func (r *tapeReader) term(i int32) *ast.Term {
-	n := &r.doc.Nodes[i]
+	n, t := &r.doc.Nodes[i], &r.terms[i]
 	switch n.Kind {
 	case pdp.Null:
-		return ast.NullTerm()
+		t.Value = ast.NullValue
 	case pdp.False:
 		return ast.InternedTerm(false)
 	case pdp.True:
@@ -56,21 +75,30 @@ func (r *tapeReader) term(i int32) *ast.Term {
 	case pdp.Number:
 		number := r.str(n.Val)
 		r.extreme = r.extreme || extreme(number)
-		return ast.NewTerm(ast.Number(number))
+		t.Value = ast.Number(number)
 	case pdp.String:
-		return ast.NewTerm(ast.String(r.str(n.Val)))
+		t.Value = ast.String(r.str(n.Val))
 	case pdp.Array:
-		terms := make([]*ast.Term, 0, n.Val.Len)
+		items := make([]*ast.Term, 0, n.Val.Len)
 		for c := i + 1; c < n.Next; c = r.doc.Nodes[c].Next {
-			terms = append(terms, r.term(c))
+			items = append(items, r.term(c))
 		}
-		return ast.ArrayTerm(terms...)
+		t.Value = ast.NewArray(items...)
+	case pdp.Object:
+		from := len(r.members)
+		for c := i + 1; c < n.Next; c = r.doc.Nodes[c].Next {
+			value := r.term(c)
+			name := r.str(r.doc.Nodes[c].Key)
+			key := r.names[name]
+			if key == nil {
+				key = ast.StringTerm(name)
+			}
+			r.members = append(r.members, [2]*ast.Term{key, value})
+		}
+		t.Value = ast.NewObject(r.members[from:]...)
+		r.members = r.members[:from]
 	}
-	terms := make([][2]*ast.Term, 0, n.Val.Len)
-	for c := i + 1; c < n.Next; c = r.doc.Nodes[c].Next {
-		terms = append(terms, [2]*ast.Term{ast.NewTerm(ast.String(r.str(r.doc.Nodes[c].Key))), r.term(c)})
-	}
-	return ast.NewTerm(ast.NewObject(terms...))
+	return t
 }
 
 // writeValue appends a value to a tape as OPA writes it as JSON: a set as its sorted array, an object by its keys, a key
