@@ -1,0 +1,216 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"maps"
+
+	"thymus/pdp"
+)
+
+// op is one change on its way. Whoever holds Store.mu may look at its outcome.
+type op struct {
+	id  string
+	who Actor
+	// stage says what is to be stored, given what there is: nothing where nothing changes. It may be called twice.
+	stage func(cur *Policy, head *record) (*record, error)
+
+	done   bool
+	policy Policy
+	made   bool // there was no such policy
+	err    error
+}
+
+// maxBatch bounds how many changes share a compilation.
+const maxBatch = 1000
+
+// submit makes a change and returns when it is stored and active, or refused. Callers queue up; the one who gets the
+// lock makes all changes that wait, so that compiling and syncing cost the same for one as for many.
+func (s *Store) submit(id string, who Actor, stage func(*Policy, *record) (*record, error)) *op {
+	o := &op{id: id, who: who, stage: stage, err: ErrClosed}
+	s.waiting.Lock()
+	s.queue = append(s.queue, o)
+	s.waiting.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for !o.done {
+		batch := s.take()
+		if len(batch) == 0 {
+			break // somebody took it and panicked
+		}
+		s.process(batch)
+	}
+	return o
+}
+
+// take takes what waits, at most one change of a policy: the second is to see what the first made.
+func (s *Store) take() (batch []*op) {
+	s.waiting.Lock()
+	defer s.waiting.Unlock()
+	seen, rest := map[string]bool{}, s.queue[:0]
+	for _, o := range s.queue {
+		if seen[o.id] || len(batch) == maxBatch {
+			rest = append(rest, o)
+			continue
+		}
+		seen[o.id] = true
+		batch = append(batch, o)
+	}
+	clear(s.queue[len(rest):])
+	s.queue = rest
+	return batch
+}
+
+// staged is a change whose conditions hold.
+type staged struct {
+	*op
+	next *record
+	old  *Info // nil: there was none
+}
+
+// process makes the changes of a batch. Where they do not compile together each half is tried by itself, so that a
+// change fails for its own faults only; the later half sees what the earlier one made.
+func (s *Store) process(ops []*op) {
+	v := s.view.Load()
+	now := s.now().UnixNano()
+	heads, live := maps.Clone(v.heads), v.live
+	var changes []staged
+	for _, o := range ops {
+		cur, head := v.policy(o.id), v.heads[o.id]
+		next, err := o.stage(cur, head)
+		if err == nil && next != nil && cur == nil && live >= maxPolicies {
+			err = ErrFull
+		}
+		if err != nil || next == nil {
+			o.finish(cur, err)
+			continue
+		}
+		next.number(cur != nil, head, now, o.who)
+		live += next.alive() - head.alive()
+		heads[o.id] = next
+		changes = append(changes, staged{o, next, v.set.info(o.id)})
+	}
+	if len(changes) == 0 {
+		return
+	}
+	set, err := s.compiler.Compile(context.Background(), sources(heads), false)
+	if err != nil && len(changes) > 1 && errors.As(err, new(Problems)) {
+		half := len(changes) / 2
+		s.process(operations(changes[:half]))
+		s.process(operations(changes[half:]))
+		return
+	}
+	if err == nil {
+		err = s.compiler.Prepare(set)
+	}
+	if err == nil {
+		err = s.keep(changes, heads, set, now)
+	}
+	if err != nil {
+		for _, c := range changes {
+			c.finish(nil, err)
+		}
+		return
+	}
+	s.compiler.Activate(set)
+	after := &view{set: set, heads: heads, live: live}
+	s.view.Store(after)
+	for _, c := range changes {
+		c.made = c.old == nil
+		c.finish(after.policy(c.id), nil)
+	}
+}
+
+func operations(changes []staged) []*op {
+	ops := make([]*op, len(changes))
+	for i := range changes {
+		ops[i] = changes[i].op
+	}
+	return ops
+}
+
+func (o *op) finish(p *Policy, err error) {
+	if o.done, o.err = true, err; err == nil && p != nil {
+		o.policy = *p
+	}
+}
+
+// number makes a revision the next one of its policy.
+func (r *record) number(lives bool, head *record, now int64, who Actor) {
+	r.Revision, r.At, r.Made, r.Actor = 1, now, now, who.Name
+	if head != nil {
+		r.Revision = head.Revision + 1
+		if lives {
+			r.Made = head.Made
+		}
+	}
+}
+
+func (r *record) alive() int {
+	if r == nil || r.Action == Deleted {
+		return 0
+	}
+	return 1
+}
+
+// keep stores changes and their events.
+func (s *Store) keep(changes []staged, heads map[string]*record, set *Set, now int64) error {
+	var events []pdp.Event
+	for _, c := range changes {
+		is := set.info(c.id)
+		if is != nil {
+			c.next.Name, c.next.Version, c.next.Enabled, c.next.Rules = is.Name, is.Version, is.Enabled, is.Rules
+		}
+		e := s.event(c.old, is, now)
+		e.Correlation = c.who.Correlation
+		events = append(events, e)
+	}
+	err := s.store.Update(func(tx pdp.Tx) error {
+		if err := s.say(tx); err != nil {
+			return err
+		}
+		for i, c := range changes {
+			if err := c.next.write(tx, c.id); err != nil {
+				return err
+			}
+			if err := tx.Owe(pdp.ClassAdmin, &events[i]); err != nil {
+				return err
+			}
+		}
+		for _, id := range oldestDeleted(heads) {
+			if err := forget(tx, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.unsaid = nil
+	for _, id := range oldestDeleted(heads) {
+		delete(heads, id)
+	}
+	return nil
+}
+
+// oldestDeleted are the deleted policies that are too many to keep.
+func oldestDeleted(heads map[string]*record) (ids []string) {
+	var gone []string
+	for id, r := range heads {
+		if r.Action == Deleted {
+			gone = append(gone, id)
+		}
+	}
+	for len(gone) > maxDeleted {
+		first := 0
+		for i, id := range gone {
+			if heads[id].At < heads[gone[first]].At {
+				first = i
+			}
+		}
+		ids = append(ids, gone[first])
+		gone = append(gone[:first], gone[first+1:]...)
+	}
+	return ids
+}

@@ -1,0 +1,222 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+	"sync"
+
+	"thymus/pdp"
+)
+
+// Bounds of what is counted.
+const (
+	keptSnapshots = 64   // of which late records still find their rows
+	maxMadeRules  = 1024 // rules of one policy that are made by evaluation
+)
+
+// Stats counts what policies and their rules did, since the start, from the records of decisions: the pump feeds it, so
+// that counting costs a request nothing. Its methods may be called from many goroutines at once.
+//
+// A rule matched, here, where it decided or its warning was in the answer; that another outranked it is not on record.
+type Stats struct {
+	mu        sync.Mutex
+	decisions uint64
+	policies  map[string]*policyCount
+	snapshots map[uint32][]rowCount
+	order     []uint32 // of snapshots, oldest first
+}
+
+type policyCount struct {
+	enabled     bool
+	since       uint64 // decisions when it was enabled last
+	evaluations uint64 // while it was enabled before that
+	matches     uint64
+	last        int64
+	rules       map[string]*ruleCount
+}
+
+type ruleCount struct {
+	matches uint64
+	last    int64
+	made    bool // by evaluation: no row says that it exists
+}
+
+// rowCount is where a match of a row counts.
+type rowCount struct {
+	policy *policyCount
+	rule   *ruleCount
+}
+
+// NewStats makes counters without policies.
+func NewStats() *Stats {
+	return &Stats{policies: map[string]*policyCount{}, snapshots: map[uint32][]rowCount{}}
+}
+
+// Activate prepares for the records of a set. It is called before the set decides.
+func (s *Stats) Activate(set *Set) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	here := make(map[string]bool, len(set.Policies))
+	for i := range set.Policies {
+		p := &set.Policies[i]
+		here[p.ID] = true
+		c := s.policies[p.ID]
+		if c == nil {
+			c = &policyCount{rules: map[string]*ruleCount{}}
+			s.policies[p.ID] = c
+		}
+		if c.enabled && !p.Enabled {
+			c.evaluations += s.decisions - c.since
+		} else if !c.enabled && p.Enabled {
+			c.since = s.decisions
+		}
+		c.enabled = p.Enabled
+	}
+	for id := range s.policies {
+		if !here[id] {
+			delete(s.policies, id)
+		}
+	}
+	s.rows(set.Snapshot)
+}
+
+// rows finds the counters of a snapshot's rows, and lets go of rules that are no more.
+func (s *Stats) rows(snap *pdp.Snapshot) {
+	rows := make([]rowCount, len(snap.Rules))
+	rules := map[string]*ruleCount{} // of the policy at hand; rows are sorted by policy
+	for i := range snap.Rules {
+		r := &snap.Rules[i]
+		if i == 0 || snap.Rules[i-1].Policy != r.Policy {
+			rules = map[string]*ruleCount{}
+		}
+		p := s.policies[r.Policy]
+		if p == nil {
+			continue
+		}
+		c := rules[r.ID]
+		if c == nil {
+			if c = p.rules[r.ID]; c == nil {
+				c = &ruleCount{}
+			}
+			rules[r.ID] = c
+		}
+		if i+1 == len(snap.Rules) || snap.Rules[i+1].Policy != r.Policy {
+			for id, c := range p.rules {
+				if c.made && rules[id] == nil {
+					rules[id] = c
+				}
+			}
+			p.rules = rules
+		}
+		rows[i] = rowCount{p, c}
+	}
+	if snap.Seq == 0 {
+		return
+	}
+	if _, known := s.snapshots[snap.Seq]; !known {
+		s.order = append(s.order, snap.Seq)
+	}
+	s.snapshots[snap.Seq] = rows
+	if len(s.order) > keptSnapshots {
+		delete(s.snapshots, s.order[0])
+		s.order = slices.Delete(s.order, 0, 1)
+	}
+}
+
+// Observe counts one decision. The record is lent for the call.
+func (s *Stats) Observe(rec *pdp.Record) {
+	if rec.Surface == pdp.SurfaceOPA || rec.Flags.Has(pdp.FlagQuarantined) {
+		return // no policy was asked, or one document of the caller's choice
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.decisions++
+	rows := s.snapshots[rec.Seq]
+	if rec.Row >= 0 {
+		s.match(rows, rec.Row, rec.Time)
+	} else if rec.Flags.Has(pdp.FlagMatched) {
+		s.named(rec.Policy, rec.Rule, rec.Time)
+	}
+	for i, w := range rec.Warnings {
+		again := w.Row == rec.Row
+		for _, before := range rec.Warnings[:i] {
+			again = again || before.Row == w.Row
+		}
+		if w.Row >= 0 && !again {
+			s.match(rows, w.Row, rec.Time)
+		}
+	}
+}
+
+func (s *Stats) match(rows []rowCount, row int32, at int64) {
+	if int(row) < len(rows) && rows[row].policy != nil {
+		rows[row].count(at)
+	}
+}
+
+// named counts for a rule whose head is no constant, or whose rows are not on record.
+func (s *Stats) named(policy, rule string, at int64) {
+	p := s.policies[policy]
+	if p == nil {
+		return
+	}
+	c := p.rules[rule]
+	if c == nil {
+		if len(p.rules) >= maxMadeRules {
+			return
+		}
+		c = &ruleCount{made: true}
+		p.rules[strings.Clone(rule)] = c
+	}
+	rowCount{p, c}.count(at)
+}
+
+func (c rowCount) count(at int64) {
+	c.policy.matches++
+	c.policy.last = max(c.policy.last, at)
+	c.rule.matches++
+	c.rule.last = max(c.rule.last, at)
+}
+
+// RuleStats is what one rule did. Times are Unix seconds.
+type RuleStats struct {
+	RuleID    string   `json:"rule_id"`
+	Matches   uint64   `json:"matches"`
+	LastMatch *float64 `json:"last_match"`
+}
+
+// PolicyStats is what one policy did since the start. Times are Unix seconds.
+type PolicyStats struct {
+	PolicyID    string      `json:"policy_id"`
+	Evaluations uint64      `json:"evaluations"` // decisions made while it was enabled
+	Matches     uint64      `json:"matches"`     // of its rules: those that decided, and those that warned
+	LastMatch   *float64    `json:"last_match"`
+	Rules       []RuleStats `json:"rules"`
+}
+
+// Of is what a policy did; false where there is none.
+func (s *Stats) Of(id string) (PolicyStats, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.policies[id]
+	if c == nil {
+		return PolicyStats{}, false
+	}
+	out := PolicyStats{PolicyID: id, Evaluations: c.evaluations, Matches: c.matches, LastMatch: moment(c.last), Rules: []RuleStats{}}
+	if c.enabled {
+		out.Evaluations += s.decisions - c.since
+	}
+	for id, r := range c.rules {
+		out.Rules = append(out.Rules, RuleStats{id, r.matches, moment(r.last)})
+	}
+	slices.SortFunc(out.Rules, func(a, b RuleStats) int { return strings.Compare(a.RuleID, b.RuleID) })
+	return out, true
+}
+
+func moment(ns int64) *float64 {
+	if ns == 0 {
+		return nil
+	}
+	t := seconds(ns)
+	return &t
+}
