@@ -140,6 +140,28 @@ func TestManagement(t *testing.T) {
 	}
 }
 
+func TestWhatNoHandlerSeesIsRefusedAsAProblemToo(t *testing.T) {
+	addr, _ := start(t, nil)
+	for _, c := range []struct {
+		name, target string
+		headers      []string
+		status       int
+	}{
+		{"headers over the limit", "/healthz", []string{"X-Long: " + strings.Repeat("x", 32<<10)}, 431},
+		{"two hosts", "/healthz", []string{"Host: y"}, 400},
+		{"another transfer encoding", "/healthz", []string{"Transfer-Encoding: gzip"}, 501},
+		{"a malformed target", "/%zz", nil, 400},
+		{"a malformed header", "/healthz", []string{"no colon"}, 400},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := ask(t, addr, "GET", c.target, c.headers...)
+			if a.StatusCode != c.status || c.status < 500 && (a.Header.Get("Content-Type") != "application/problem+json" || !json.Valid([]byte(a.body))) {
+				t.Fatalf("%d %v %s", a.StatusCode, a.Header, a.body)
+			}
+		})
+	}
+}
+
 func TestGuessingIsSlowedDownAndKnowingIsNot(t *testing.T) {
 	addr, _ := start(t, nil)
 	for i := range 15 {

@@ -80,6 +80,7 @@ func (s *Server) Listen(addr string, t *tls.Config) (net.Addr, error) {
 	if t != nil {
 		s.ln = tls.NewListener(ln, t)
 	}
+	s.ln = problems{s.ln}
 	return ln.Addr(), nil
 }
 
