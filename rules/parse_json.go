@@ -36,6 +36,8 @@ type jsonParser struct {
 	pos       int
 	line      int
 	lineStart int
+	counted   int // bytes of src up to which col has counted
+	runes     int // characters from lineStart to there
 	bad       *Problem
 }
 
@@ -46,7 +48,15 @@ func (p *jsonParser) fail(format string, args ...any) *node {
 	return nil
 }
 
-func (p *jsonParser) col() int { return utf8.RuneCount(p.src[p.lineStart:p.pos]) + 1 }
+// col counts on from where it was asked last: a document on one line would cost the square of its length otherwise.
+func (p *jsonParser) col() int {
+	if p.counted < p.lineStart || p.counted > p.pos {
+		p.counted, p.runes = p.lineStart, 0
+	}
+	p.runes += utf8.RuneCount(p.src[p.counted:p.pos])
+	p.counted = p.pos
+	return p.runes + 1
+}
 
 func (p *jsonParser) space() {
 	for p.pos < len(p.src) {
