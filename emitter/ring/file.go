@@ -109,6 +109,7 @@ func trusted(path string, f *os.File) error {
 
 // adopt makes a ring of a locked file. aside says why it cannot, where the file is to be put aside.
 func adopt(f *os.File, o Options, rec *Recovery) (r *Ring, aside string, err error) {
+	*rec = Recovery{Path: rec.Path, Wanted: rec.Wanted, Tmpfs: rec.Tmpfs, Aside: rec.Aside, AsideReason: rec.AsideReason}
 	var page [pageSize]byte
 	n, err := f.ReadAt(page[:], 0)
 	if err != nil && err != io.EOF {

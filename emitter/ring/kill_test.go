@@ -60,12 +60,21 @@ func (a *arena) round(t *testing.T, seed uint64, plant string) error {
 	cmd.Env = append(os.Environ(), childEnv+"="+string(text))
 	var stderr tail
 	cmd.Stderr = &stderr
+	starts := a.rep.starts.Load()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(time.Duration(10+a.rng.IntN(90))*time.Millisecond, func() { cmd.Process.Kill() })
-	cmd.Wait()
-	timer.Stop()
+	ended := make(chan struct{})
+	go func() { cmd.Wait(); close(ended) }()
+	if a.rng.IntN(5) != 0 { // else it may be killed while it starts
+		a.started(starts, ended)
+	}
+	select {
+	case <-time.After(time.Duration(a.rng.IntN(60_000)) * time.Microsecond):
+		cmd.Process.Kill()
+		<-ended
+	case <-ended:
+	}
 	if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !ws.Signaled() || ws.Signal() != syscall.SIGKILL {
 		return fmt.Errorf("mode %q: the child ended by itself: %v %s", o.Mode, cmd.ProcessState, stderr.b)
 	}
@@ -73,6 +82,19 @@ func (a *arena) round(t *testing.T, seed uint64, plant string) error {
 		return fmt.Errorf("mode %q: %w", o.Mode, err)
 	}
 	return nil
+}
+
+// started waits until the child is at work or has ended, or ten seconds.
+func (a *arena) started(before uint64, ended <-chan struct{}) {
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for n := 0; n < 10_000 && a.rep.starts.Load() == before; n++ {
+		select {
+		case <-look.C:
+		case <-ended:
+			return
+		}
+	}
 }
 
 // verify recovers a copy of the ring and compares it with the report. The ring itself is left for the next child, which
