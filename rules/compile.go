@@ -135,7 +135,7 @@ func neutralise(m *ast.Module, line int) bool {
 	if at == nil || len(at.Body) == 1 && at.Body[0].Location == nil {
 		return false
 	}
-	anything := func() *ast.Term { return ast.NewTerm(ast.InputRootRef) }
+	anything := func() *ast.Term { return ast.NewTerm(ast.InputRootRef.Copy()) }
 	at.Body, at.Else = ast.NewBody(ast.NewExpr(ast.BooleanTerm(true))), nil
 	if at.Head.Key != nil {
 		at.Head.Key = anything()

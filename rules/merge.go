@@ -2,6 +2,7 @@ package rules
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -146,10 +147,10 @@ func newMerge(files []*regoFile, policies []pdp.Policy) *merge {
 func (m *merge) module() *ast.Module {
 	loc := ast.NewLocation([]byte("package"), "", 1, 1)
 	never := func(set string) *ast.Rule {
-		return &ast.Rule{Location: loc, Head: &ast.Head{Name: ast.Var(set), Reference: ast.Ref{ast.VarTerm(set)}, Key: ast.InternedTerm(-1), Location: loc},
-			Body: ast.NewBody(&ast.Expr{Terms: ast.InternedTerm(false), Location: loc})}
+		return &ast.Rule{Location: loc, Head: &ast.Head{Name: ast.Var(set), Reference: ast.Ref{ast.VarTerm(set)}, Key: number(-1), Location: loc},
+			Body: ast.NewBody(&ast.Expr{Terms: ast.NewTerm(ast.Boolean(false)), Location: loc})}
 	}
-	mod := &ast.Module{Package: &ast.Package{Path: ast.Ref{ast.DefaultRootDocument, ast.StringTerm(generatedRoot)}, Location: loc}}
+	mod := &ast.Module{Package: &ast.Package{Path: ast.Ref{ast.DefaultRootDocument.Copy(), ast.StringTerm(generatedRoot)}, Location: loc}}
 	mod.SetRegoVersion(ast.RegoV1)
 	mod.Rules = []*ast.Rule{never("m"), never("o")}
 	for _, r := range mod.Rules {
@@ -194,13 +195,17 @@ func (m *merge) stage(policyOf map[string]string) ast.CompilerStage {
 // isDodge says whether a rule of a generated module is the one about odd fields: its head alone is no constant.
 func isDodge(r *ast.Rule) bool { _, ok := r.Head.Key.Value.(ast.Var); return ok }
 
+// number is a term of its own: the compiler writes to the terms it is given, so that OPA's interned ones, which all
+// evaluations share, must not be among them.
+func number(n int) *ast.Term { return ast.NewTerm(ast.Number(strconv.Itoa(n))) }
+
 func (m *merge) element(key setKey, head *ast.Term) *ast.Term {
 	if row, ok := m.elements[key].find(head.Value); ok && ast.IsConstant(head.Value) {
-		t := ast.IntNumberTerm(int(row))
+		t := number(int(row))
 		t.Location = head.Location
 		return t
 	}
-	t := ast.ArrayTerm(ast.InternedTerm(int(key.policy)), ast.InternedTerm(int(key.effect)), head)
+	t := ast.ArrayTerm(number(int(key.policy)), number(int(key.effect)), head)
 	t.Location = head.Location
 	return t
 }
