@@ -131,7 +131,8 @@ func TestRingIsResized(t *testing.T) {
 	h := newHome(t)
 	s := h.start(t)
 	ctx, cancel := context.WithCancel(context.Background())
-	time.AfterFunc(150*time.Millisecond, func() { s.kill(); cancel() })
+	first := s
+	time.AfterFunc(150*time.Millisecond, func() { first.kill(); cancel() })
 	answered := s.load(ctx, 4)
 	for _, size := range []string{"2MiB", "16MiB"} {
 		h.env = append(h.env, "THYMUS_EVENTS_RING_SIZE="+size)
