@@ -1,6 +1,10 @@
 package rules
 
-import "context"
+import (
+	"context"
+
+	"thymus/rules/native"
+)
 
 // WatchByPolling is Watch as it goes on where the system cannot watch.
 func WatchByPolling(ctx context.Context, paths []string, onChange func()) error {
@@ -27,3 +31,18 @@ func ReadYAML(src []byte) (string, bool) {
 
 // Integer is the reading of a JSON number as an integer.
 var Integer = integer
+
+// ResultText is all of a result that matters, as text.
+var ResultText = resultText
+
+// GiveWrongNative makes set answer natively what wrong answers, as an engine with a fault would.
+func GiveWrongNative(set, wrong *Set) error {
+	d, other := set.Snapshot.Eval.(*dual), wrong.Snapshot.Eval.(*dual)
+	o := other.nativeOptions()
+	o.Fallback = d.evaluator
+	e, _, err := native.Compile(o)
+	if err == nil {
+		d.native, set.Engine.stats = e, e.Stats
+	}
+	return err
+}

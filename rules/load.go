@@ -27,13 +27,14 @@ func Load(ctx context.Context, o Options) (*Set, error) {
 		return nil, err
 	}
 	set.Snapshot.Revision = l.revision(&o)
+	set.useNative(&o)
 	set.warm()
 	return set, nil
 }
 
 // read takes all sources and settles which policies there are. Its error is that of ctx; problems are in l.
 func (l *loader) read(ctx context.Context, o *Options) error {
-	files := readFiles(o.Paths, &l.problems)
+	files := o.files(&l.problems)
 	for i := range files {
 		if err := ctx.Err(); err != nil {
 			return err

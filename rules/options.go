@@ -8,6 +8,8 @@ import (
 type Options struct {
 	// Paths are files and directories, as the operator wrote them. A directory is read recursively.
 	Paths []string
+	// Files, where it is not nil, is what lies at Paths, read before.
+	Files *Files
 	// Builtin adds the built-in policies.
 	Builtin bool
 	// Entrypoint names the rule that decides alone: a path below data, such as envoy/authz/allow. Empty: the
@@ -17,6 +19,15 @@ type Options struct {
 	AllowBuiltins []string
 	// Extra are policies that lie in no file, such as those of the management API.
 	Extra []Source
+	// Engine is what evaluates; empty is EngineNative.
+	Engine Engine
+	// ShadowRate is the share of evaluations, 0 to 1, that both engines answer, off the path of the request; 0 is none.
+	ShadowRate float64
+	// OnDifference says what else happens when they differ: OnDifferenceReport, which is the default, or
+	// OnDifferenceTopdown.
+	OnDifference string
+	// Difference is told each; nil is nobody. It is called off the path of the request, one call at a time for a set.
+	Difference func(Difference)
 }
 
 // Form is how a policy is written.
@@ -63,9 +74,10 @@ type Set struct {
 	Snapshot *pdp.Snapshot
 	Policies []PolicyInfo // by id, disabled ones too
 	Warnings []Problem    // what loads but cannot be meant
+	Engine   EngineInfo   // what evaluates it
 }
 
 // Defines says whether a rule, a package or data lies at a path below data, such as envoy/authz/allow.
 func (s *Set) Defines(path string) bool {
-	return s.Snapshot.Eval.(*evaluator).defines(splitEntrypoint(path))
+	return s.Snapshot.Eval.(interface{ defines([]string) bool }).defines(splitEntrypoint(path))
 }

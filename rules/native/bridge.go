@@ -83,6 +83,9 @@ func bridged(decl *ast.Builtin, f topdown.BuiltinFunc) caller {
 		if err != nil {
 			return m.builtinError(err)
 		}
+		if m.tick() { // a builtin may take its time
+			return val{}
+		}
 		switch {
 		case decl.Relation:
 			n := m.arena.node()

@@ -2,8 +2,11 @@ package native_test
 
 import (
 	"context"
+	"encoding/json"
+	"maps"
 	"math/rand"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,17 +70,24 @@ func layAny(d *pdp.Doc, key pdp.Span, v ast.Value) bool {
 		v.Foreach(func(e *ast.Term) { layAny(d, pdp.Span{}, e.Value) })
 		d.End(i, v.Len())
 	case ast.Object:
-		i := d.Open(key, pdp.Object)
+		members := map[string]ast.Value{}
 		v.Foreach(func(k, e *ast.Term) {
 			s, ok := k.Value.(ast.String)
 			if !ok {
-				t := &pdp.Doc{}
-				layAny(t, pdp.Span{}, k.Value)
-				s = ast.String(t.AppendJSON(nil, 0))
+				x, err := ast.JSON(k.Value)
+				if err != nil {
+					panic(err)
+				}
+				b, _ := json.Marshal(x)
+				s = ast.String(b)
 			}
-			layAny(d, d.AddText(string(s)), e.Value)
+			members[string(s)] = e.Value
 		})
-		d.End(i, v.Len())
+		i := d.Open(key, pdp.Object)
+		for _, k := range slices.Sorted(maps.Keys(members)) {
+			layAny(d, d.AddText(k), members[k])
+		}
+		d.End(i, len(members))
 	default:
 		lay(d, key, v)
 	}

@@ -84,6 +84,7 @@ type Engine struct {
 	prepared map[string]*query // by segments, each with a zero byte behind it
 	pool     sync.Pool
 	stats    counters
+	aside    atomic.Bool
 }
 
 type counters struct{ fellBack, panicked atomic.Uint64 }
@@ -92,11 +93,27 @@ type counters struct{ fellBack, panicked atomic.Uint64 }
 type Stats struct {
 	FellBack uint64 // evaluations that topdown answered
 	Panicked uint64 // of these, the ones that ended in a panic here
+	Aside    bool   // StepAside was called
+}
+
+// StepAside leaves every evaluation from here on to the fallback. It cannot be undone: a new Compile makes a new engine.
+func (e *Engine) StepAside() {
+	if e.fallback != nil {
+		e.aside.Store(true)
+	}
+}
+
+// FallbackQuery is the fallback's question for one of this engine's.
+func (e *Engine) FallbackQuery(q pdp.Query) pdp.Query {
+	if x, ok := q.(*query); ok {
+		return x.also
+	}
+	return nil
 }
 
 // Stats may be called at any time.
 func (e *Engine) Stats() Stats {
-	return Stats{FellBack: e.stats.fellBack.Load(), Panicked: e.stats.panicked.Load()}
+	return Stats{FellBack: e.stats.fellBack.Load(), Panicked: e.stats.panicked.Load(), Aside: e.aside.Load()}
 }
 
 // Compile lowers everything the compiler's rule tree holds. What cannot be lowered is reported, and is no error.
@@ -175,6 +192,10 @@ const resultKeep = 1 << 20
 
 // Match implements pdp.Evaluator.
 func (e *Engine) Match(in *pdp.Doc, b *pdp.Budget, r *pdp.Result) {
+	if e.aside.Load() {
+		e.fallback.Match(in, b, r)
+		return
+	}
 	r.Reset(resultKeep)
 	m := e.pool.Get().(*machine)
 	if f := e.match(m, in, b, r); f != nil {
@@ -199,7 +220,8 @@ func (e *Engine) match(m *machine, in *pdp.Doc, b *pdp.Budget, r *pdp.Result) (f
 			return m.err
 		}
 	}
-	return nil
+	m.tick()
+	return m.err
 }
 
 // leave ends an evaluation. A panic here is a fault of this engine: topdown answers, and the machine, in what state it
@@ -228,8 +250,12 @@ func (e *Engine) answer(f *fault, r *pdp.Result, again func()) {
 // query is a path below data.
 type query struct {
 	path []val
+	text string
 	also pdp.Query // the same for the fallback
 }
+
+// Path is what the query asks for, its segments parted by slashes.
+func (q *query) Path() string { return q.text }
 
 // Query implements pdp.Evaluator. The paths of packages and rules were prepared by Compile; no other is remembered.
 func (e *Engine) Query(path []string) pdp.Query {
@@ -246,7 +272,7 @@ func (e *Engine) Query(path []string) pdp.Query {
 
 // query reads segments as OPA's server does: a decimal integer is a number, empty ones do not count.
 func (e *Engine) query(path []string) *query {
-	q := &query{path: make([]val, 0, len(path))}
+	q := &query{path: make([]val, 0, len(path)), text: strings.Join(path, "/")}
 	for _, s := range path {
 		if s == "" {
 			continue
@@ -281,6 +307,10 @@ func (e *Engine) Value(q pdp.Query, in *pdp.Doc, strict bool, b *pdp.Budget, r *
 		r.AddFault(pdp.FaultInternal, -1, "a query of another engine")
 		return
 	}
+	if e.aside.Load() {
+		e.fallback.Value(x.also, in, strict, b, r)
+		return
+	}
 	m := e.pool.Get().(*machine)
 	if f := e.value(m, x, in, strict, b, r); f != nil {
 		e.answer(f, r, func() { e.fallback.Value(x.also, in, strict, b, r) })
@@ -293,7 +323,7 @@ func (e *Engine) value(m *machine, q *query, in *pdp.Doc, strict bool, b *pdp.Bu
 	if m.err != nil || m.tick() {
 		return m.err
 	}
-	if v := m.ask(q.path); v.kind != undefined && m.err == nil {
+	if v := m.ask(q.path); v.kind != undefined && !m.tick() && m.err == nil {
 		r.Defined = true
 		m.emit(&r.Out, pdp.Span{}, v)
 	}

@@ -24,8 +24,8 @@ func (c *compiler) decision(s *vars, h *ast.Head, once bool) (step, error) {
 	}
 	if n, ok := h.Key.Value.(ast.Number); ok {
 		row, ok := n.Int()
-		if !ok || row < 0 || row >= len(c.prog.static) {
-			return nil, unable(h.Location, "row %v of %d", n, len(c.prog.static))
+		if !ok || row < 0 || row >= len(c.prog.static) { // say of a rule that never holds
+			return leave(unable(h.Location, "row %v of %d", n, len(c.prog.static))), nil
 		}
 		return func(f *frame) ctl {
 			f.found = true

@@ -1,6 +1,11 @@
 package native
 
 import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+
 	"thymus/pdp"
 )
 
@@ -33,22 +38,56 @@ func (m *machine) emit(d *pdp.Doc, key pdp.Span, v val) {
 	case object:
 		n := m.lower(v)
 		n.sort(m, object)
-		i, count := d.Open(key, pdp.Object), 0
-		for j := 0; j < len(n.e); j += 2 {
-			m.emit(d, m.emitKey(d, n.e[j]), n.e[j+1])
-			count++
+		if last := len(n.e) - 2; last >= 0 && (n.e[0].kind != text || n.e[last].kind != text) { // sorted: all are strings, or one of these is none
+			m.emitOdd(d, key, n)
+			return
 		}
-		d.End(i, count)
+		i := d.Open(key, pdp.Object)
+		for j := 0; j < len(n.e); j += 2 {
+			m.emit(d, d.AddText(n.e[j].str()), n.e[j+1])
+		}
+		d.End(i, len(n.e)/2)
 	}
 }
 
-func (m *machine) emitKey(d *pdp.Doc, k val) pdp.Span {
-	if k.kind == text {
-		return d.AddText(k.str())
+// emitOdd appends an object with keys that are no strings, as OPA spells them: encoding/json's text, which escapes for
+// HTML. Where two keys have one spelling, the last counts.
+func (m *machine) emitOdd(d *pdp.Doc, key pdp.Span, n *node) {
+	type member struct {
+		key string
+		v   val
 	}
-	off := len(d.Text)
-	d.Text = m.appendJSON(d.Text, k)
-	return pdp.Span{Off: uint32(off), Len: uint32(len(d.Text) - off)}
+	var members []member
+	for i := 0; i < len(n.e); i += 2 {
+		members = append(members, member{m.keyText(n.e[i]), n.e[i+1]})
+	}
+	slices.SortStableFunc(members, func(a, b member) int { return strings.Compare(a.key, b.key) })
+	at, count := d.Open(key, pdp.Object), 0
+	for i, x := range members {
+		if i+1 < len(members) && members[i+1].key == x.key {
+			continue
+		}
+		m.emit(d, d.AddText(x.key), x.v)
+		count++
+	}
+	d.End(at, count)
+}
+
+func (m *machine) keyText(k val) string {
+	if k.kind == text {
+		return k.str()
+	}
+	dec := json.NewDecoder(bytes.NewReader(m.appendJSON(nil, k)))
+	dec.UseNumber()
+	var x any
+	if dec.Decode(&x) != nil {
+		return ""
+	}
+	b, err := json.Marshal(x)
+	if err != nil {
+		return ""
+	}
+	return string(b)
 }
 
 // appendJSON appends v as JSON text.
@@ -80,7 +119,7 @@ func (m *machine) appendJSON(dst []byte, v val) []byte {
 			if n.e[i].kind == text {
 				dst = pdp.AppendString(dst, n.e[i].str())
 			} else {
-				dst = pdp.AppendString(dst, string(m.appendJSON(nil, n.e[i])))
+				dst = pdp.AppendString(dst, m.keyText(n.e[i]))
 			}
 			dst = append(dst, ':')
 			i++

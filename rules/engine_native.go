@@ -1,0 +1,134 @@
+package rules
+
+import (
+	"slices"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"thymus/pdp"
+	"thymus/rules/native"
+)
+
+// Engine names what evaluates.
+type Engine string
+
+// The engines. EngineNative is compiled and answers whatever topdown would; what it cannot evaluate, and what ends in
+// an error, topdown answers. EngineTopdown is OPA's own.
+const (
+	EngineNative  Engine = "native"
+	EngineTopdown Engine = "topdown"
+)
+
+// dual is both engines over one set: native answers, and topdown where native cannot.
+type dual struct {
+	*evaluator
+	native *native.Engine
+	shadow *shadow // nil: no request is compared
+}
+
+// useNative puts the native engine in front of topdown, unless the options say otherwise. What stays on topdown, and
+// why, is in Set.Engine.
+func (s *Set) useNative(o *Options) {
+	ev := s.Snapshot.Eval.(*evaluator)
+	s.Engine = EngineInfo{Engine: EngineTopdown}
+	if o.Engine == EngineTopdown {
+		return
+	}
+	e, rep, err := native.Compile(ev.nativeOptions())
+	if err != nil {
+		s.Engine.Unable = []native.Unable{{Name: "data", Cause: err.Error()}}
+		return
+	}
+	d := &dual{evaluator: ev, native: e}
+	if o.ShadowRate > 0 {
+		d.shadow = newShadow(s, d, o)
+	}
+	s.Engine = EngineInfo{Engine: EngineNative, Unable: rep.Unable, stats: e.Stats, shadow: d.shadow}
+	s.Snapshot.Eval = d
+	if s.Snapshot.Entrypoint != nil {
+		s.Snapshot.Entrypoint = d.Query(splitEntrypoint(o.Entrypoint))
+	}
+}
+
+// nativeOptions tells the native engine what the merge made.
+func (ev *evaluator) nativeOptions() native.Options {
+	root := ast.Ref{ast.DefaultRootDocument, ast.StringTerm(generatedRoot)}
+	o := native.Options{
+		Compiler: ev.compiler, Data: ev.store.root, Hidden: generatedRoot, Fallback: ev, Values: ev.values,
+		Sets: []native.Set{
+			{Ref: append(slices.Clone(root), ast.StringTerm("m")), Merged: true},
+			{Ref: append(slices.Clone(root), ast.StringTerm("o")), Merged: true, When: ev.odd},
+		},
+	}
+	for _, s := range ev.alone {
+		ref := s.body[0].Operand(1).Value.(ast.Ref)
+		o.Sets = append(o.Sets, native.Set{Ref: ref, Policy: s.key.policy, Effect: s.key.effect})
+	}
+	for i := range ev.merge.rows {
+		r := &ev.merge.rows[i]
+		o.Rows = append(o.Rows, pdp.Match{Rule: int32(i), Policy: ev.rowOf[i], Effect: r.Effect, Guardrail: r.Guardrail, Priority: r.Priority})
+	}
+	for key, cs := range ev.merge.elements {
+		for _, bucket := range cs.rows {
+			for _, c := range bucket {
+				o.Constants = append(o.Constants, native.Constant{Policy: key.policy, Effect: key.effect, Value: c.value, Row: c.row})
+			}
+		}
+	}
+	return o
+}
+
+// Match implements pdp.Evaluator.
+func (d *dual) Match(in *pdp.Doc, b *pdp.Budget, r *pdp.Result) {
+	if len(d.policies) == 0 {
+		r.Reset(keepResult)
+		return
+	}
+	d.native.Match(in, b, r)
+	if d.shadow != nil {
+		d.shadow.offer(nil, in, true, r)
+	}
+}
+
+// Value implements pdp.Evaluator.
+func (d *dual) Value(q pdp.Query, in *pdp.Doc, strict bool, b *pdp.Budget, r *pdp.Result) {
+	d.native.Value(q, in, strict, b, r)
+	if d.shadow != nil {
+		d.shadow.offer(q, in, strict, r)
+	}
+}
+
+// Query implements pdp.Evaluator.
+func (d *dual) Query(path []string) pdp.Query { return d.native.Query(path) }
+
+// EngineInfo says what evaluates a set.
+type EngineInfo struct {
+	Engine Engine
+	// Unable is what stays on topdown, and why: a name below data and the cause with its place.
+	Unable []native.Unable
+	stats  func() native.Stats
+	shadow *shadow
+}
+
+// EngineStats counts since the set was loaded.
+type EngineStats struct {
+	FellBack  uint64 // evaluations that topdown answered in the native engine's place
+	Panicked  uint64 // of these, the ones that met a fault of the native engine
+	Shadowed  uint64 // evaluations that were compared
+	Unsteady  uint64 // of these, the ones that topdown itself answers differently each time
+	Different uint64 // of these, the ones that the engines answered differently
+	Aside     bool   // the native engine has stepped aside
+}
+
+// Stats may be called at any time.
+func (e *EngineInfo) Stats() EngineStats {
+	var out EngineStats
+	if e.stats != nil {
+		s := e.stats()
+		out.FellBack, out.Panicked, out.Aside = s.FellBack, s.Panicked, s.Aside
+	}
+	if e.shadow != nil {
+		out.Shadowed, out.Unsteady, out.Different = e.shadow.asked.Load(), e.shadow.unsteady.Load(), e.shadow.different.Load()
+	}
+	return out
+}

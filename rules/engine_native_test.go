@@ -1,0 +1,199 @@
+package rules_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"thymus/pdp"
+	"thymus/rules"
+)
+
+// everyOperator is a structured policy with a rule of each operator and effect.
+func everyOperator() string {
+	conditions := []string{
+		`{"field":"agent_role","operator":"==","value":"ops"}`, `{"field":"agent_role","operator":"!=","value":"guest"}`,
+		`{"field":"params.amount","operator":">","value":100}`, `{"field":"params.amount","operator":"<=","value":5000}`,
+		`{"field":"action","operator":"in","value":["deploy","delete"]}`, `{"field":"action","operator":"not_in","value":["read"]}`,
+		`{"field":"resource","operator":"starts_with","value":"prod/"}`, `{"field":"resource","operator":"ends_with","value":"/db"}`,
+		`{"field":"resource","operator":"contains","value":"cluster"}`, `{"field":"resource","operator":"matches","value":"prod/[a-z]+"}`,
+		`{"field":"resource","operator":"glob","value":"prod/*/db"}`, `{"field":"environment.ip","operator":"cidr","value":["10.0.0.0/8","192.168.0.0/16"]}`,
+		`{"field":"params.tags","operator":"contains","value":"urgent"}`,
+	}
+	var rs []string
+	for i, c := range conditions {
+		for _, effect := range []string{"allow", "deny", "warn", "audit"} {
+			rs = append(rs, fmt.Sprintf(`{"rule_id":"%s_%d","effect":"%s","priority":%d,"conditions":[%s]}`, effect, i, effect, i, c))
+		}
+	}
+	return `{"policy_id":"every","rules":[` + strings.Join(rs, ",") + `]}`
+}
+
+var engineInputs = []string{
+	`{"subject":{"type":"agent","id":"a","properties":{"role":"ops"}},"action":{"name":"deploy","properties":{"amount":250,"tags":["urgent"]}},"resource":{"type":"","id":"prod/cluster/db","properties":{}},"context":{"ip":"10.1.2.3"}}`,
+	`{"subject":{"type":"agent","id":"a","properties":{"role":7}},"action":{"name":"read","properties":{"amount":"250","tags":"urgent"}},"resource":{"type":"","id":"x","properties":{}},"context":{"ip":"nowhere"}}`,
+	`{"subject":{"type":"agent","id":"a","properties":{}},"action":{"name":"x","properties":{"amount":null}},"resource":{"type":"","id":"","properties":{}},"context":{"ip":{"v":4}}}`,
+	`{"subject":{"type":"agent","id":"a","properties":{"role":"ops"}},"action":{"name":"x","properties":[]},"resource":{"type":"","id":"prod/a/db","properties":{}},"context":null}`,
+	`{}`,
+}
+
+func matches(set *rules.Set, in *pdp.Doc) string {
+	var r pdp.Result
+	set.Snapshot.Eval.Match(in, &pdp.Budget{}, &r)
+	return rules.ResultText(false, &r)
+}
+
+func TestStructuredPoliciesRunNatively(t *testing.T) {
+	root := dir(t, map[string]string{"every.json": everyOperator()})
+	load := func(e rules.Engine) *rules.Set {
+		set, err := rules.Load(context.Background(), rules.Options{Paths: []string{root}, Builtin: true, Engine: e})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return set
+	}
+	fast, slow := load(""), load(rules.EngineTopdown)
+	if fast.Engine.Engine != rules.EngineNative || len(fast.Engine.Unable) > 0 || slow.Engine.Engine != rules.EngineTopdown {
+		t.Fatalf("engines %+v, %+v", fast.Engine, slow.Engine)
+	}
+	for _, js := range engineInputs {
+		got, want := matches(fast, tape(t, js)), matches(slow, tape(t, js))
+		if got != want {
+			t.Errorf("%s\nnative\n%s\ntopdown\n%s", js, got, want)
+		}
+		if want == "" && js != `{}` {
+			t.Errorf("%s: nothing matched", js)
+		}
+	}
+	if s := fast.Engine.Stats(); s.FellBack != 0 || s.Panicked != 0 {
+		t.Errorf("fell back: %+v", s)
+	}
+}
+
+func TestWhatNativeCannotAnswerTopdownDoes(t *testing.T) {
+	files := map[string]string{"a.rego": `package policies.a
+
+allow contains "ok" if input.ok
+
+deny contains "broken" if to_number(input.n) > 1
+
+deny contains {"rule": x} if x := input.id
+`}
+	set, err := rules.Load(context.Background(), rules.Options{Paths: []string{dir(t, files)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for js, want := range map[string]pdp.FaultCode{`{"n":"many"}`: pdp.FaultBuiltin, `{"id":7}`: pdp.FaultShape, `{"n":1e99999}`: pdp.FaultInput, `{"ok":true,"n":"1"}`: pdp.NoFault} {
+		var r pdp.Result
+		set.Snapshot.Eval.Match(tape(t, js), &pdp.Budget{}, &r)
+		got := pdp.NoFault
+		if len(r.Faults) > 0 {
+			got = r.Faults[0].Code
+		}
+		if got != want {
+			t.Errorf("%s: fault %v, want %v", js, got, want)
+		}
+		for _, f := range r.Faults {
+			if f.Code == pdp.FaultBuiltin && !strings.Contains(r.Out.Str(f.Msg), "a.rego:5") {
+				t.Errorf("%s: %s", js, r.Out.Str(f.Msg))
+			}
+		}
+	}
+	if s := set.Engine.Stats(); s.FellBack != 3 {
+		t.Errorf("%d fell back, want 3", s.FellBack)
+	}
+}
+
+const plainPolicy = `package policies.a
+
+allow contains "r" if input.n > 1
+
+noise contains x if x := time.now_ns()
+
+allow contains sprintf("%d", [x]) if {
+	input.noise
+	some x in noise
+}
+`
+
+func TestTheShadowFindsNothingWhereTheEnginesAgree(t *testing.T) {
+	root := dir(t, map[string]string{"a.rego": plainPolicy})
+	synctest.Test(t, func(t *testing.T) {
+		set, err := rules.Load(context.Background(), rules.Options{Paths: []string{root}, ShadowRate: 1, Difference: func(d rules.Difference) { t.Errorf("%+v", d) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		before := set.Engine.Stats()
+		for _, js := range []string{`{"n":2}`, `{"n":0}`, `{}`, `{"noise":true}`} {
+			matches(set, tape(t, js))
+			synctest.Wait()
+		}
+		if s := set.Engine.Stats(); s.Shadowed-before.Shadowed != 4 || s.Different != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestADifferenceIsReportedAndTopdownStepsIn(t *testing.T) {
+	root := dir(t, map[string]string{"a.rego": plainPolicy})
+	other := dir(t, map[string]string{"a.rego": strings.Replace(plainPolicy, "input.n > 1", "input.n > 5", 1)})
+	folder := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		var found []rules.Difference
+		o := rules.Options{Paths: []string{root}, ShadowRate: 1, OnDifference: rules.OnDifferenceTopdown, Difference: func(d rules.Difference) { found = append(found, d) }}
+		set, err := rules.Load(context.Background(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wrong, err := rules.Load(context.Background(), rules.Options{Paths: []string{other}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if err := rules.GiveWrongNative(set, wrong); err != nil {
+			t.Fatal(err)
+		}
+		in := tape(t, `{"n":3}`)
+		if got := matches(set, in); got != "" {
+			t.Fatalf("the engine that was to be wrong answered %q", got)
+		}
+		synctest.Wait()
+		if s := set.Engine.Stats(); s.Different != 1 || len(found) != 1 {
+			t.Fatalf("%+v, found %d", s, len(found))
+		}
+		if got := matches(set, in); got == "" {
+			t.Error("topdown has not stepped in")
+		}
+		synctest.Wait()
+		name, err := found[0].WriteTo(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back rules.Difference
+		if err := json.Unmarshal(text, &back); err != nil {
+			t.Fatal(err)
+		}
+		if back.Native != "" || back.Topdown == "" || back.Revision != set.Snapshot.Revision || string(compact(t, back.Input)) != `{"n":3}` || len(back.Policies) != 1 || back.Time.After(time.Now()) {
+			t.Errorf("%s", text)
+		}
+	})
+}
+
+func compact(t *testing.T, text json.RawMessage) []byte {
+	var v any
+	if err := json.Unmarshal(text, &v); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := json.Marshal(v)
+	return out
+}
