@@ -19,6 +19,7 @@ const (
 	maxSteps = 20 << 20 // steps a builtin may take without asking for cancellation: a fraction of a second
 	maxShift = 1 << 16  // bits
 	maxPaths = 100_000  // of graph.reachable_paths
+	maxParts = 100_000  // pieces or places that a builtin may make a list of
 )
 
 var errBound = errors.New("would cost more than one call may")
@@ -33,9 +34,11 @@ var bound = sync.OnceFunc(func() {
 		ast.Replace.Name:                    replaceFits,
 		ast.RegexReplace.Name:               regexReplaceFits,
 		ast.RegexMatch.Name:                 func(o []*ast.Term) bool { return regexFits(o[0], o[1]) },
-		ast.RegexFind.Name:                  func(o []*ast.Term) bool { return regexFits(o[0], o[1]) },
-		ast.RegexFindAllStringSubmatch.Name: func(o []*ast.Term) bool { return regexFits(o[0], o[1]) },
-		ast.RegexSplit.Name:                 func(o []*ast.Term) bool { return regexFits(o[0], o[1]) },
+		ast.RegexFind.Name:                  func(o []*ast.Term) bool { return partsFit(o[0], o[1]) },
+		ast.RegexFindAllStringSubmatch.Name: func(o []*ast.Term) bool { return partsFit(o[0], o[1]) },
+		ast.RegexSplit.Name:                 func(o []*ast.Term) bool { return partsFit(o[0], o[1]) },
+		ast.IndexOfN.Name:                   func(o []*ast.Term) bool { return strings.Count(text(o[0]), text(o[1])) <= maxParts },
+		ast.Split.Name:                      func(o []*ast.Term) bool { return strings.Count(text(o[0]), text(o[1])) <= maxParts },
 		ast.JSONPatch.Name:                  patchFits,
 		ast.ReachablePathsBuiltin.Name:      pathsFit,
 	} {
@@ -151,6 +154,11 @@ func regexFits(pattern, subject *ast.Term) bool {
 	}
 	prog, err := syntax.Compile(re.Simplify())
 	return err != nil || n*len(prog.Inst) <= maxSteps
+}
+
+// partsFit assumes that every character is a match.
+func partsFit(pattern, subject *ast.Term) bool {
+	return len(text(subject)) <= maxParts && regexFits(pattern, subject)
 }
 
 func patchFits(o []*ast.Term) bool {

@@ -49,7 +49,7 @@ func (ev *evaluator) fault(e *topdown.Error, set *setKey, r *pdp.Result) {
 	code, text := pdp.FaultInternal, "the evaluation failed"
 	switch e.Code {
 	case topdown.CancelErr:
-		r.AddFault(pdp.FaultDeadline, -1, "the deadline passed")
+		r.AddFault(pdp.FaultDeadline, -1, msgDeadline)
 		return
 	case topdown.BuiltinErr, topdown.TypeErr:
 		code, text = pdp.FaultBuiltin, "a builtin failed"

@@ -11,7 +11,10 @@ import (
 // keepResult bounds what a pooled Result holds on to, in bytes.
 const keepResult = 1 << 20
 
-const msgExtreme = "a number in the input is out of range"
+const (
+	msgExtreme  = "a number in the input is out of range"
+	msgDeadline = "the deadline passed"
+)
 
 // Match implements pdp.Evaluator.
 func (ev *evaluator) Match(in *pdp.Doc, b *pdp.Budget, r *pdp.Result) {
@@ -59,6 +62,10 @@ func (ev *evaluator) ask(body ast.Body, set *setKey, input *ast.Term, b *pdp.Bud
 	out, err := ev.run(body, input, &c)
 	if err != nil || len(c.errs) > 0 {
 		ev.faults(err, c.errs, set, r)
+		return false
+	}
+	if b.Stopped() { // a builtin that was the last to run finished late
+		r.AddFault(pdp.FaultDeadline, -1, msgDeadline)
 		return false
 	}
 	if out == nil {

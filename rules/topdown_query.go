@@ -59,6 +59,10 @@ func (ev *evaluator) Value(q pdp.Query, in *pdp.Doc, strict bool, b *pdp.Budget,
 		ev.faults(err, c.errs, nil, r)
 		return
 	}
+	if b.Stopped() {
+		r.AddFault(pdp.FaultDeadline, -1, msgDeadline)
+		return
+	}
 	if out == nil {
 		return
 	}
