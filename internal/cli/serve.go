@@ -15,6 +15,7 @@ import (
 	"thymus/internal/guard"
 	"thymus/internal/health"
 	"thymus/internal/metrics/prom"
+	"thymus/internal/state"
 	"thymus/pdp/admin"
 	"thymus/pdp/engine"
 	dataplane "thymus/pdp/server"
@@ -39,6 +40,8 @@ type sidecar struct {
 	lock      *os.File
 	files     *guard.Files
 	recording recording // nil: nothing is recorded
+	state     *state.State
+	keeping   *keeping
 	engine    *engine.Engine
 	policies  *policies
 	health    *health.Health
@@ -82,10 +85,13 @@ func (s *sidecar) open(ctx context.Context) (err error) {
 	}
 	s.files = guard.WatchFiles(watchFiles, s.fileRead)
 	s.metrics = prom.New(prom.Build{Version: s.version.Version, Revision: s.version.Revision, Go: s.version.Go})
-	if s.policies, err = loadPolicies(ctx, s.cfg, s.log); err != nil {
+	if s.recording, err = openRecording(s); err != nil {
 		return err
 	}
-	if s.recording, err = openRecording(s); err != nil {
+	if s.state, err = openState(s); err != nil {
+		return err
+	}
+	if s.policies, err = openPolicies(ctx, s); err != nil {
 		return err
 	}
 	o := engine.Options{Deadline: s.cfg.Data.Deadline}
@@ -93,7 +99,7 @@ func (s *sidecar) open(ctx context.Context) (err error) {
 		o.Recorder, o.Strict, o.Input = s.recording, s.cfg.Events.Strict, s.cfg.Events.Input
 	}
 	s.engine = engine.New(o)
-	if err = s.policies.activate(s.engine, s.recording); err != nil {
+	if err = s.policies.start(ctx, s.engine); err != nil {
 		return err
 	}
 	s.health = health.New(s.checks()...)
@@ -228,6 +234,7 @@ func (s *sidecar) close() {
 	if s.engine != nil {
 		s.engine.Close()
 	}
+	s.closeState()
 	if s.recording != nil {
 		s.recording.Close()
 	}

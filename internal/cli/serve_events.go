@@ -15,18 +15,24 @@ import (
 	"thymus/emitter/sink"
 	"thymus/internal/health"
 	"thymus/internal/metrics/prom"
+	"thymus/pdp"
 	"thymus/pdp/admin"
 	"thymus/pdp/engine"
-	"thymus/rules"
 )
 
 // recording is what becomes of decisions: ring, journal and sinks, as serve sees them. Its methods but Record are called
 // by serve's own goroutines, one at a time.
 type recording interface {
 	engine.Recorder
-	// Adopt numbers a set's snapshot and keeps its rule rows, before a decision can use it. old is nil at the start;
-	// else what a reload changed becomes events. An error keeps the set from being used.
-	Adopt(old, set *rules.Set) error
+	// Adopt numbers a snapshot and keeps its rule rows, before a decision can use it. An error keeps the set from being
+	// used.
+	Adopt(set *pdp.Snapshot) error
+	// Watch adds what sees each record on its way to the journal, behind those that were added before.
+	Watch(emitter.Detector)
+	// Publish, Room and Owed are the ring's side of stored changes: see state.Publisher and state.Open.
+	Publish(c pdp.Class, e *pdp.Event) error
+	Room(c pdp.Class) bool
+	Owed() uint64
 	// Checks are the conditions of readiness that are the recording's.
 	Checks() []health.Check
 	// Export adds the metrics of ring, journal and sinks. It is called once.
@@ -53,6 +59,7 @@ type events struct {
 	shippers []*sink.Shipper
 	closers  []func() error // of the sinks
 	aside    *asideFile
+	watchers watchers
 
 	closed    atomic.Bool
 	stopPump  context.CancelFunc

@@ -64,7 +64,7 @@ func (e *events) open(cfg *config.Config, instance string) error {
 			Msg("records of an earlier life taken up")
 	}
 	e.aside = &asideFile{path: filepath.Join(cfg.Dir, unreadableFile)}
-	e.pump = emitter.NewPump(emitter.PumpOptions{Ring: e.ring, Journal: e.journal, Instance: instance, Rows: e.rows, Mask: mask,
+	e.pump = emitter.NewPump(emitter.PumpOptions{Ring: e.ring, Journal: e.journal, Instance: instance, Rows: e.rows, Mask: mask, Detector: &e.watchers,
 		Unreadable: e.unreadable, Trouble: e.trouble})
 	if found.Resized(e.ring) {
 		if err := e.resize(found.Wanted); err != nil {

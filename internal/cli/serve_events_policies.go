@@ -1,138 +1,54 @@
 package cli
 
 import (
-	"slices"
-	"strconv"
-	"strings"
-	"time"
+	"sync/atomic"
 
 	"thymus/emitter"
 	"thymus/pdp"
-	"thymus/rules"
 )
 
-// Adopt keeps the rule rows of a set that is about to decide, and reports what a reload changed. Where the rows cannot
-// be kept the set decides all the same: its records then carry their texts themselves.
-func (e *events) Adopt(old, set *rules.Set) error {
-	if err := e.rows.Persist(set.Snapshot); err != nil {
+// Adopt keeps the rule rows of a set that is about to decide. Where they cannot be kept the set decides all the same:
+// its records then carry their texts themselves.
+func (e *events) Adopt(set *pdp.Snapshot) error {
+	if err := e.rows.Persist(set); err != nil {
 		e.log.Error().Err(err).Msg("rule rows cannot be stored; records carry them, and are larger")
-	}
-	if old == nil {
-		return nil
-	}
-	now := time.Now().UnixNano()
-	for _, ev := range policyEvents(old, set, now) {
-		if err := e.Publish(pdp.ClassAdmin, &ev); err != nil {
-			e.log.Error().Str("type", ev.Type).Str("policy", ev.Key).Err(err).Msg("event not recorded")
-		}
 	}
 	return nil
 }
 
-// policyEvents are the events of what differs between two sets, by policy id.
-func policyEvents(old, set *rules.Set, now int64) (out []pdp.Event) {
-	find := func(ps []rules.PolicyInfo, id string) *rules.PolicyInfo {
-		i, ok := slices.BinarySearchFunc(ps, id, func(p rules.PolicyInfo, id string) int { return strings.Compare(p.ID, id) })
-		if !ok {
-			return nil
-		}
-		return &ps[i]
-	}
-	event := func(typ, id string, payload []byte) {
-		out = append(out, pdp.Event{Time: now, Source: pdp.SourcePolicy, Type: typ, Key: id, Payload: payload})
-	}
-	for i := range old.Policies {
-		if p := &old.Policies[i]; find(set.Policies, p.ID) == nil {
-			b := member(nil, '{', "policy_id", p.ID)
-			b = member(b, ',', "name", policyName(p))
-			event("policy.deleted", p.ID, moment(b, "deleted_at", now))
-		}
-	}
-	for i := range set.Policies {
-		p := &set.Policies[i]
-		was := find(old.Policies, p.ID)
-		if was == nil {
-			b := member(nil, '{', "policy_id", p.ID)
-			b = member(b, ',', "name", policyName(p))
-			b = member(b, ',', "version", p.Version)
-			b = append(b, `,"rules_count":`...)
-			b = strconv.AppendInt(b, int64(p.Rules), 10)
-			b = append(b, `,"enabled":`...)
-			b = strconv.AppendBool(b, p.Enabled)
-			event("policy.created", p.ID, moment(b, "created_at", now))
-			continue
-		}
-		if changes := policyChanges(was, p, rowsOf(old, p.ID), rowsOf(set, p.ID)); changes != nil {
-			b := member(nil, '{', "policy_id", p.ID)
-			b = append(append(b, `,"changes":`...), changes...)
-			event("policy.updated", p.ID, moment(b, "updated_at", now))
-		}
-	}
-	return out
+// roomForChange is what must be free in the ring for a change of the management API, in bytes: the largest event.
+const roomForChange = emitter.MaxEvent
+
+// Room says whether the events of a change would be taken now.
+func (e *events) Room(pdp.Class) bool { return e.ring.Capacity()-e.ring.Backlog() >= roomForChange }
+
+// Owed is the largest number of an owed event that the journal has.
+func (e *events) Owed() uint64 { return e.pump.Owed() }
+
+// Watch adds what sees each record on its way to the journal.
+func (e *events) Watch(d emitter.Detector) { e.watchers.add(d) }
+
+// watchers are the pump's detectors, in the order in which they were added. The pump reads them while they are added.
+type watchers struct {
+	list atomic.Pointer[[]emitter.Detector]
 }
 
-// policyChanges is the object of what changed; nil for nothing.
-func policyChanges(was, is *rules.PolicyInfo, wasRows, isRows []pdp.Rule) []byte {
-	b := []byte{'{'}
-	text := func(field, old, now string) {
-		if old != now {
-			b = comma(b)
-			b = append(pdp.AppendString(b, field), `:{"old":`...)
-			b = append(pdp.AppendString(b, old), `,"new":`...)
-			b = append(pdp.AppendString(b, now), '}')
-		}
+func (w *watchers) add(d emitter.Detector) {
+	var all []emitter.Detector
+	if l := w.list.Load(); l != nil {
+		all = append(all, *l...)
 	}
-	text("name", policyName(was), policyName(is))
-	text("version", was.Version, is.Version)
-	text("description", was.Description, is.Description)
-	if was.Enabled != is.Enabled {
-		b = append(comma(b), `"enabled":{"old":`...)
-		b = append(strconv.AppendBool(b, was.Enabled), `,"new":`...)
-		b = append(strconv.AppendBool(b, is.Enabled), '}')
-	}
-	text("default_effect", was.Default.String(), is.Default.String())
-	if was.Rules != is.Rules || !slices.Equal(wasRows, isRows) {
-		b = append(comma(b), `"rules":{"old_count":`...)
-		b = append(strconv.AppendInt(b, int64(was.Rules), 10), `,"new_count":`...)
-		b = append(strconv.AppendInt(b, int64(is.Rules), 10), '}')
-	}
-	if len(b) == 1 {
-		return nil
-	}
-	return append(b, '}')
+	all = append(all, d)
+	w.list.Store(&all)
 }
 
-// rowsOf are a policy's rows: what of its rules is constant.
-func rowsOf(s *rules.Set, id string) (rows []pdp.Rule) {
-	for _, r := range s.Snapshot.Rules { // sorted by policy
-		if r.Policy == id {
-			rows = append(rows, r)
-		}
+// Observe implements emitter.Detector.
+func (w *watchers) Observe(rec *pdp.Record, emit func(*pdp.Event)) {
+	l := w.list.Load()
+	if l == nil {
+		return
 	}
-	return rows
-}
-
-func policyName(p *rules.PolicyInfo) string {
-	if p.Name == "" {
-		return p.ID
+	for _, d := range *l {
+		d.Observe(rec, emit)
 	}
-	return p.Name
-}
-
-func comma(b []byte) []byte {
-	if len(b) > 1 {
-		return append(b, ',')
-	}
-	return b
-}
-
-func member(b []byte, before byte, name, value string) []byte {
-	b = pdp.AppendString(append(b, before), name)
-	return pdp.AppendString(append(b, ':'), value)
-}
-
-// moment ends an object with a time.
-func moment(b []byte, name string, ns int64) []byte {
-	b = append(pdp.AppendString(append(b, ','), name), ':')
-	return append(emitter.AppendSeconds(b, ns), '}')
 }

@@ -10,19 +10,24 @@ import (
 	"github.com/rs/zerolog"
 
 	"thymus/internal/config"
+	"thymus/pdp"
 	"thymus/pdp/engine"
+	"thymus/pdp/policy"
 	"thymus/rules"
 )
 
 // maxLogged bounds how many problems of one reload are logged.
 const maxLogged = 50
 
-// policies keeps the engine's policies at what the files say: one goroutine loads, so that a load is never overtaken by
-// an older one.
+// policies keeps the engine's policies at what files and the management API say. One lock, the store's, is held by
+// whoever compiles and swaps, so that a load is never overtaken by an older one.
 type policies struct {
 	cfg *config.Config
 	log zerolog.Logger
 
+	store     *policy.Store
+	stats     *policy.Stats
+	files     *rules.Files // of the active set; the store's lock guards it
 	set       atomic.Pointer[rules.Set]
 	engine    *engine.Engine
 	recording recording
@@ -34,41 +39,40 @@ type policies struct {
 	done      sync.WaitGroup
 }
 
-// loadPolicies loads the set of the start. Files are watched from before they are read, so that what changes meanwhile
-// is not missed; nothing is done about it before run.
-func loadPolicies(ctx context.Context, cfg *config.Config, log zerolog.Logger) (*policies, error) {
-	p := &policies{cfg: cfg, log: log, ask: make(chan string, 1)}
-	p.ctx, p.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	if cfg.Policies.Watch && len(cfg.Policies.Paths) > 0 {
-		p.done.Go(func() { watchPolicies(p.ctx, cfg, log, func() { p.reload("files changed") }) })
-	}
-	set, err := rules.Load(ctx, ruleOptions(cfg))
+// openPolicies reads what the management API stored.
+func openPolicies(ctx context.Context, s *sidecar) (*policies, error) {
+	store, err := policy.Open(s.state, time.Now)
 	if err != nil {
-		p.stop()
-		return nil, err
+		return nil, key("dir", err)
 	}
-	p.set.Store(set)
-	p.warn(set)
+	p := &policies{cfg: s.cfg, log: s.log, store: store, stats: policy.NewStats(), recording: s.recording, ask: make(chan string, 1)}
+	p.ctx, p.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	s.keeping.also(store.Flush)
 	return p, nil
 }
 
-// activate gives the engine the set of the start.
-func (p *policies) activate(e *engine.Engine, r recording) error {
-	p.engine, p.recording = e, r
-	return p.swap(nil, p.set.Load())
-}
-
-// swap makes a set the one that decides. Its rule rows are on record before that.
-func (p *policies) swap(old, set *rules.Set) error {
-	if p.recording != nil {
-		if err := p.recording.Adopt(old, set); err != nil {
-			return err
-		}
+// start gives the engine the set of the start. Files are watched from before they are read, so that what changes
+// meanwhile is not missed; nothing is done about it before run.
+func (p *policies) start(ctx context.Context, e *engine.Engine) error {
+	p.engine = e
+	if p.cfg.Policies.Watch && len(p.cfg.Policies.Paths) > 0 {
+		p.done.Go(func() { watchPolicies(p.ctx, p.cfg, p.log, func() { p.reload("files changed") }) })
 	}
-	p.set.Store(set)
-	p.engine.Activate(set.Snapshot)
+	if err := p.store.Start(ctx, p); err != nil {
+		return err
+	}
+	if p.recording != nil {
+		p.recording.Watch(observed{p.stats})
+	}
+	p.warn(p.set.Load())
 	return nil
 }
+
+// observed feeds statistics from the pump.
+type observed struct{ stats *policy.Stats }
+
+// Observe implements emitter.Detector.
+func (o observed) Observe(rec *pdp.Record, _ func(*pdp.Event)) { o.stats.Observe(rec) }
 
 // rules is how many effect rules decide.
 func (p *policies) rules() (n int) {
@@ -108,11 +112,7 @@ func (p *policies) reload(why string) {
 
 func (p *policies) load(ctx context.Context, why string) {
 	start := time.Now()
-	old := p.set.Load()
-	set, err := rules.Load(ctx, ruleOptions(p.cfg))
-	if err == nil && set.Snapshot.Revision != old.Snapshot.Revision {
-		err = p.swap(old, set)
-	}
+	_, changed, err := p.store.Reload(ctx)
 	if ctx.Err() != nil {
 		return
 	}
@@ -122,8 +122,9 @@ func (p *policies) load(ctx context.Context, why string) {
 		return
 	}
 	p.good.Add(1)
-	if set.Snapshot.Revision == old.Snapshot.Revision {
-		p.log.Info().Str("why", why).Str("policy_revision", old.Snapshot.Revision).Msg("policies read again, nothing changed")
+	set := p.set.Load()
+	if !changed {
+		p.log.Info().Str("why", why).Str("policy_revision", set.Snapshot.Revision).Msg("policies read again, nothing changed")
 		return
 	}
 	p.warn(set)
