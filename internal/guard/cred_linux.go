@@ -24,3 +24,6 @@ func PeerCred(c *net.UnixConn) (cred Cred, err error) {
 	}
 	return Cred{UID: u.Uid, GID: u.Gid, PID: u.Pid}, nil
 }
+
+// ownerOnly gives a socket the mode that its file is bound with.
+func ownerOnly(fd uintptr) { _ = unix.Fchmod(int(fd), 0o600) } // the mode is set again on the file, and checked there

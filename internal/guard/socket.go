@@ -25,7 +25,7 @@ func ListenUnix(path string, mode fs.FileMode) (*net.UnixListener, error) {
 		return nil, fmt.Errorf("socket %s: %w", path, err)
 	}
 	lc := net.ListenConfig{Control: func(_, _ string, rc syscall.RawConn) error {
-		return rc.Control(func(fd uintptr) { _ = syscall.Fchmod(int(fd), 0o600) }) // refused where it means nothing
+		return rc.Control(ownerOnly)
 	}}
 	ln, err := lc.Listen(context.Background(), "unix", path)
 	if err != nil {

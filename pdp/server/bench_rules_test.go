@@ -82,10 +82,10 @@ func BenchmarkDecision(b *testing.B) {
 	}
 }
 
-// BenchmarkLoopback's measure with topdown over 100 rules.
+// BenchmarkLoopback's measure with 100 real rules.
 //
-//	go test -run - -bench Topdown -count 10 ./pdp/server | benchstat -
-func BenchmarkLoopbackTopdown(b *testing.B) {
+//	go test -run - -bench LoopbackRules -count 10 ./pdp/server | benchstat -
+func BenchmarkLoopbackRules(b *testing.B) {
 	p := start(b, func(_ *server.Options, o *engine.Options) { o.Deadline = time.Second }, nil)
 	p.engine.Activate(roleRules(b, 100))
 	againstEcho(b, p)
