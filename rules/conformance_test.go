@@ -23,7 +23,9 @@ const conformancePasses = 2387
 
 // TestConformance runs OPA's own evaluation cases through Load, Query and Value. A question that is a path is asked as
 // that path; any other becomes the body of a rule in a module of its own.
-func TestConformance(t *testing.T) {
+func TestConformance(t *testing.T) { onBothEngines(t, testConformance) }
+
+func testConformance(t *testing.T, engine func(*rules.Options)) {
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/open-policy-agent/opa").Output()
 	if err != nil {
 		t.Fatalf("where is OPA's module: %v", err)
@@ -38,7 +40,7 @@ func TestConformance(t *testing.T) {
 		for k, v := range c.Env {
 			t.Setenv(k, v)
 		}
-		if why := conform(t, &c); why != "" {
+		if why := conform(t, &c, engine); why != "" {
 			failures[why]++
 			t.Logf("%s: %s", c.Note, why)
 			continue
@@ -52,7 +54,7 @@ func TestConformance(t *testing.T) {
 }
 
 // conform runs one case and says why it does not pass.
-func conform(t *testing.T, c *cases.TestCase) string {
+func conform(t *testing.T, c *cases.TestCase, engine func(*rules.Options)) string {
 	files := map[string]string{}
 	for i, m := range c.Modules {
 		files[fmt.Sprintf("test-%d.rego", i)] = m
@@ -89,8 +91,9 @@ func conform(t *testing.T, c *cases.TestCase) string {
 	if wrapped != "" {
 		files["question.rego"] = wrapped
 	}
-	loaded, err := rules.Load(t.Context(), rules.Options{Paths: []string{dir(t, files)},
-		AllowBuiltins: []string{"http.send", "net.lookup_ip_addr", "opa.runtime"}})
+	o := rules.Options{Paths: []string{dir(t, files)}, AllowBuiltins: []string{"http.send", "net.lookup_ip_addr", "opa.runtime"}}
+	engine(&o)
+	loaded, err := rules.Load(t.Context(), o)
 	if err != nil {
 		return "does not load: " + err.Error()
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"thymus/pdp"
+	"thymus/rules"
 )
 
 // runaways are bodies that would run for seconds to years, or take all memory, some by what the input says.
@@ -39,7 +40,9 @@ var runaways = []struct{ name, body string }{
 
 // TestDeadlineStopsRunaways gives each runaway 100 ms and wants it to end soon after, by the deadline or by a bound on
 // what a builtin may cost. The grace is for builtins that finish what they began and for a busy machine.
-func TestDeadlineStopsRunaways(t *testing.T) {
+func TestDeadlineStopsRunaways(t *testing.T) { onBothEngines(t, testDeadlineStopsRunaways) }
+
+func testDeadlineStopsRunaways(t *testing.T, engine func(*rules.Options)) {
 	const allowed, grace = 100 * time.Millisecond, 900 * time.Millisecond
 	edges := make([]string, 24)
 	for i := range edges {
@@ -55,7 +58,7 @@ func TestDeadlineStopsRunaways(t *testing.T) {
 	in := tape(t, `{"text":"`+strings.Repeat("a", 1<<20)+`","huge":1000000000000,"graph":{`+strings.Join(graph, ",")+`},"list":[`+strings.Join(list, ",")+`]}`)
 	for _, c := range runaways {
 		t.Run(c.name, func(t *testing.T) {
-			set := load(t, map[string]string{"a.rego": fmt.Sprintf("package policies.a\n\nallow contains \"x\" if {\n\tinput.list\n\t%s\n}\n", c.body)})
+			set := load(t, map[string]string{"a.rego": fmt.Sprintf("package policies.a\n\nallow contains \"x\" if {\n\tinput.list\n\t%s\n}\n", c.body)}, engine)
 			var b pdp.Budget
 			var r pdp.Result
 			b.Start(1)

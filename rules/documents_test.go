@@ -37,8 +37,12 @@ var documentInputs = []string{``, `{}`, `null`, `[1,2]`, `"text"`,
 
 // TestDocumentsEqualOPA compares Value with OPA as a library: the same value, or undefined there too, or an error there
 // too.
-func TestDocumentsEqualOPA(t *testing.T) {
-	set, err := rules.Load(t.Context(), rules.Options{Paths: []string{"testdata/documents"}})
+func TestDocumentsEqualOPA(t *testing.T) { onBothEngines(t, testDocumentsEqualOPA) }
+
+func testDocumentsEqualOPA(t *testing.T, engine func(*rules.Options)) {
+	o := rules.Options{Paths: []string{"testdata/documents"}}
+	engine(&o)
+	set, err := rules.Load(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -96,6 +96,13 @@ func load(t testing.TB, files map[string]string, change ...func(*rules.Options))
 	return set
 }
 
+// onBothEngines runs a test on each engine; the change is what load needs for it.
+func onBothEngines(t *testing.T, f func(t *testing.T, engine func(*rules.Options))) {
+	for _, e := range []rules.Engine{rules.EngineTopdown, rules.EngineNative} {
+		t.Run(string(e), func(t *testing.T) { f(t, func(o *rules.Options) { o.Engine = e }) })
+	}
+}
+
 // decide evaluates and combines.
 func decide(t testing.TB, set *rules.Set, input string) (*pdp.Decision, *pdp.Result) {
 	t.Helper()

@@ -14,6 +14,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/rego"
 
 	"thymus/pdp"
+	"thymus/rules"
 )
 
 // The merge is held against OPA as a library that asks every set of every policy by itself, with the policies' own
@@ -109,7 +110,9 @@ func (r source) mergeInput() string {
 }
 
 // TestMergeEqualsPackages: THYMUS_MERGE_SETS says how many random sets of policies, 60 where it is unset.
-func TestMergeEqualsPackages(t *testing.T) {
+func TestMergeEqualsPackages(t *testing.T) { onBothEngines(t, testMergeEqualsPackages) }
+
+func testMergeEqualsPackages(t *testing.T, engine func(*rules.Options)) {
 	sets := 60
 	if s := os.Getenv("THYMUS_MERGE_SETS"); s != "" {
 		sets, _ = strconv.Atoi(s)
@@ -131,7 +134,7 @@ func TestMergeEqualsPackages(t *testing.T) {
 			mods, ids = opts, append(ids, id)
 			files[id+".rego"] = text
 		}
-		set := load(t, files)
+		set := load(t, files, engine)
 		oracle := perSet(t, mods, ids)
 		for range 40 {
 			in := r.mergeInput()

@@ -16,6 +16,7 @@ import (
 	"github.com/gobwas/glob"
 
 	"thymus/pdp"
+	"thymus/rules"
 )
 
 // The oracle is CONTRACT 3 read again, in plain Go over encoding/json's values, knowing nothing of Rego: which of a
@@ -293,7 +294,9 @@ func (r source) input() any {
 // TestStructuredAgainstOracle asks random rules of all operators about random inputs of all types, once by Match and
 // once by Value of each effect set, and wants the oracle's answer both times and never a fault. THYMUS_ORACLE_SETS says
 // how many sets of rules, 60 where it is unset.
-func TestStructuredAgainstOracle(t *testing.T) {
+func TestStructuredAgainstOracle(t *testing.T) { onBothEngines(t, testStructuredAgainstOracle) }
+
+func testStructuredAgainstOracle(t *testing.T, engine func(*rules.Options)) {
 	sets := 60
 	if s := os.Getenv("THYMUS_ORACLE_SETS"); s != "" {
 		sets, _ = strconv.Atoi(s)
@@ -311,7 +314,7 @@ func TestStructuredAgainstOracle(t *testing.T) {
 			}
 			files[id+".json"] = jsonText(map[string]any{"policy_id": id, "rules": policies[id]})
 		}
-		set := load(t, files)
+		set := load(t, files, engine)
 		var res pdp.Result
 		for range 60 {
 			in := r.input()
@@ -321,12 +324,12 @@ func TestStructuredAgainstOracle(t *testing.T) {
 				text = ""
 			}
 			var want []string
-			for id, rules := range policies {
-				for i := range rules {
-					if rules[i].matches(in, defined) {
-						want = append(want, id+"/"+rules[i].Effect+"/"+rules[i].ID)
+			for id, list := range policies {
+				for i := range list {
+					if list[i].matches(in, defined) {
+						want = append(want, id+"/"+list[i].Effect+"/"+list[i].ID)
 						matched++
-						if rules[i].Effect == "deny" && slices.ContainsFunc(rules[i].Conditions, func(c oracleCondition) bool {
+						if list[i].Effect == "deny" && slices.ContainsFunc(list[i].Conditions, func(c oracleCondition) bool {
 							ok, _ := c.holds(in, defined)
 							return !ok
 						}) {
