@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
@@ -30,22 +29,22 @@ const bucket = "threats"
 type Embedded struct {
 	store pdp.Store
 	now   func() time.Time
+	limit int // of threats
 
-	mu  sync.RWMutex // guards ids and all; the request path never comes here
-	ids []string     // sorted, which is by time: ids are version 7 UUIDs
-	all map[string]Threat
+	mu    sync.RWMutex // the request path never comes here
+	shelf *shelf
 }
 
 // OpenEmbedded reads the registry. now is the clock.
 func OpenEmbedded(store pdp.Store, now func() time.Time) (*Embedded, error) {
-	r := &Embedded{store: store, now: now, all: map[string]Threat{}}
+	r := &Embedded{store: store, now: now, limit: MaxThreats, shelf: newShelf()}
 	err := store.View(func(tx pdp.Tx) error {
 		return tx.Each(bucket, "", func(id string, v []byte) error {
 			var t Threat
 			if err := json.Unmarshal(v, &t); err != nil {
 				return fmt.Errorf("threat %s: %w", id, err)
 			}
-			r.ids, r.all[id] = append(r.ids, id), t
+			r.shelf.put(&t)
 			return nil
 		})
 	})
@@ -86,6 +85,21 @@ func compact(m json.RawMessage) json.RawMessage {
 	return b.Bytes()
 }
 
+// Raise implements Raiser.
+func (r *Embedded) Raise(_ context.Context, s Sighting) (Threat, bool, error) {
+	if err := s.check(); err != nil {
+		return Threat{}, false, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	cur := r.shelf.of(s.Incident)
+	t, made, events, err := s.apply(cur, r.now())
+	if err != nil || !made && t.Version == cur.Version {
+		return t, false, err
+	}
+	return t, made, r.saveLocked(&t, events)
+}
+
 // save stores t with its events, then shows it to readers.
 func (r *Embedded) save(t *Threat, events []pdp.Event) error {
 	r.mu.Lock()
@@ -98,9 +112,18 @@ func (r *Embedded) saveLocked(t *Threat, events []pdp.Event) error {
 	if err != nil {
 		return err
 	}
+	var gone []string
+	if _, known := r.shelf.all[t.ID]; !known {
+		gone = r.shelf.surplus(r.limit)
+	}
 	err = r.store.Update(func(tx pdp.Tx) error {
 		for i := range events {
 			if err := tx.Owe(pdp.ClassThreat, &events[i]); err != nil {
+				return err
+			}
+		}
+		for _, id := range gone {
+			if err := tx.Delete(bucket, id); err != nil {
 				return err
 			}
 		}
@@ -109,11 +132,8 @@ func (r *Embedded) saveLocked(t *Threat, events []pdp.Event) error {
 	if err != nil {
 		return err
 	}
-	if _, known := r.all[t.ID]; !known {
-		i, _ := slices.BinarySearch(r.ids, t.ID)
-		r.ids = slices.Insert(r.ids, i, t.ID)
-	}
-	r.all[t.ID] = *t
+	r.shelf.remove(gone...)
+	r.shelf.put(t)
 	return nil
 }
 
@@ -121,7 +141,7 @@ func (r *Embedded) saveLocked(t *Threat, events []pdp.Event) error {
 func (r *Embedded) Get(_ context.Context, id string) (Threat, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	t, ok := r.all[id]
+	t, ok := r.shelf.all[id]
 	if !ok {
 		return Threat{}, ErrNotFound
 	}
@@ -132,7 +152,7 @@ func (r *Embedded) Get(_ context.Context, id string) (Threat, error) {
 func (r *Embedded) Change(_ context.Context, id string, c Change) (Threat, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	t, ok := r.all[id]
+	t, ok := r.shelf.all[id]
 	if !ok {
 		return Threat{}, ErrNotFound
 	}
@@ -148,39 +168,13 @@ func (r *Embedded) Change(_ context.Context, id string, c Change) (Threat, error
 func (r *Embedded) List(_ context.Context, f Filter, after string, limit int) ([]Threat, string, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	items, next := page(r.ids, after, limit, func(id string) (Threat, bool) {
-		t := r.all[id]
-		return t, f.takes(&t)
-	})
+	items, next := r.shelf.page(f, after, limit)
 	return items, next, nil
-}
-
-// page walks sorted ids backwards from before after.
-func page(ids []string, after string, limit int, get func(string) (Threat, bool)) (items []Threat, next string) {
-	i := len(ids)
-	if after != "" {
-		i, _ = slices.BinarySearch(ids, after)
-	}
-	for i--; i >= 0; i-- {
-		t, ok := get(ids[i])
-		if !ok {
-			continue
-		}
-		if len(items) == limit {
-			return items, items[limit-1].ID
-		}
-		items = append(items, t)
-	}
-	return items, ""
 }
 
 // Stats implements Registry.
 func (r *Embedded) Stats(context.Context) (Stats, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	s := newStats()
-	for _, t := range r.all {
-		s.add(&t)
-	}
-	return s, nil
+	return r.shelf.stats(), nil
 }

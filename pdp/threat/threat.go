@@ -61,7 +61,8 @@ type Threat struct {
 	UpdatedAt   float64         `json:"updated_at"`
 	MitigatedAt *float64        `json:"mitigated_at,omitempty"`
 	Resolution  string          `json:"resolution,omitempty"`
-	Version     uint64          `json:"version"` // counts changes from 1: what a compare-and-set compares
+	Incident    string          `json:"incident,omitempty"` // what a detector calls it; empty for what was reported by hand
+	Version     uint64          `json:"version"`            // counts changes from 1: what a compare-and-set compares
 }
 
 // Bounds of a report's fields, in bytes.
