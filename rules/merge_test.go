@@ -118,7 +118,11 @@ func testMergeEqualsPackages(t *testing.T, engine func(*rules.Options)) {
 		sets, _ = strconv.Atoi(s)
 	}
 	asked, faulted, matched, skipped := 0, 0, 0, 0
+	numbers := []int{404} // a set that only keeping shifting rules out of the merge gets right
 	for n := range sets {
+		numbers = append(numbers, n)
+	}
+	for _, n := range numbers {
 		r := source{rand.New(rand.NewPCG(77, uint64(n)))}
 		files := map[string]string{"lib.rego": mergeLib, "facts/data.json": `{"names": {"a": true, "b": {}, "c": false}, "want": "want"}`}
 		mods := []func(*rego.Rego){rego.Module("lib.rego", mergeLib)}
