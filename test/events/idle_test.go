@@ -1,0 +1,46 @@
+package events_test
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// ticks is the processor time that a process has used, in hundredths of a second.
+func ticks(t *testing.T, pid int) int {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), ") ")
+	f := strings.Fields(rest)
+	var user, system int
+	fmt.Sscan(f[11], &user)
+	fmt.Sscan(f[12], &system)
+	return user + system
+}
+
+// A sidecar that nobody asks anything burns less than one hundredth of a core.
+func TestIdleBurnsLittle(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("absent: /proc")
+	}
+	s := newHome(t).start(t)
+	if _, err := s.evaluate(body(0)); err != nil {
+		t.Fatal(err)
+	}
+	s.settle()
+	time.Sleep(time.Second) // what the start left to do
+	before := ticks(t, s.cmd.Process.Pid)
+	const span = 5 * time.Second
+	time.Sleep(span)
+	if used := ticks(t, s.cmd.Process.Pid) - before; used > int(span/time.Second) {
+		t.Errorf("%d hundredths of a second in %v", used, span)
+	} else {
+		t.Logf("%d hundredths of a second in %v", used, span)
+	}
+}
