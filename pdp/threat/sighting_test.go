@@ -69,6 +69,7 @@ func TestOneIncidentIsOneThreat(t *testing.T) {
 		last = th.ID
 		if i == 4 { // what is known of incidents survives
 			reg = reopen()
+			s.events = nil // offered again
 		}
 	}
 	if st, _ := reg.Stats(context.Background()); st.Total != 2 {
