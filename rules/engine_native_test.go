@@ -197,3 +197,43 @@ func compact(t *testing.T, text json.RawMessage) []byte {
 	out, _ := json.Marshal(v)
 	return out
 }
+
+// BenchmarkNativeStructured evaluates 1,000 rules of one operator, none of which matches:
+//
+//	go test ./rules -run '^$' -bench BenchmarkNativeStructured -count 10 | benchstat -
+func BenchmarkNativeStructured(b *testing.B) {
+	conditions := map[string]string{
+		"equal": `{"field":"agent_role","operator":"==","value":"role%d"}`, "unequal": `{"field":"agent_role","operator":"!=","value":"ops"},{"field":"action","operator":"==","value":"a%d"}`,
+		"greater": `{"field":"params.amount","operator":">","value":1%d}`, "starts_with": `{"field":"resource","operator":"starts_with","value":"r%d/"}`,
+		"ends_with": `{"field":"resource","operator":"ends_with","value":"/%d"}`, "contains": `{"field":"resource","operator":"contains","value":"-%d-"}`,
+		"matches": `{"field":"resource","operator":"matches","value":"r%d/[a-z]+"}`, "glob": `{"field":"resource","operator":"glob","value":"r%d/*/db"}`,
+		"cidr": `{"field":"environment.ip","operator":"cidr","value":"10.%d.0.0/16"}`,
+	}
+	in := tape(b, `{"subject":{"type":"agent","id":"a","properties":{"role":"ops"}},"action":{"name":"deploy","properties":{"amount":1}},"resource":{"type":"","id":"prod/cluster/db","properties":{}},"context":{"ip":"192.168.1.2"}}`)
+	for name, c := range conditions {
+		var rs []string
+		for i := range 1000 {
+			k := i
+			if name == "cidr" {
+				k = i % 256
+			}
+			rs = append(rs, fmt.Sprintf(`{"rule_id":"r%d","effect":"allow","conditions":[%s]}`, i, fmt.Sprintf(c, k)))
+		}
+		root := dir(b, map[string]string{"a.json": `{"policy_id":"a","rules":[` + strings.Join(rs, ",") + `]}`})
+		set, err := rules.Load(context.Background(), rules.Options{Paths: []string{root}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name, func(b *testing.B) {
+			var r pdp.Result
+			var budget pdp.Budget
+			b.ReportAllocs()
+			for b.Loop() {
+				set.Snapshot.Eval.Match(in, &budget, &r)
+			}
+			if s := set.Engine.Stats(); s.FellBack > 0 || len(r.Matches)+len(r.Faults) > 0 {
+				b.Fatalf("%+v, matches %v", s, r.Matches)
+			}
+		})
+	}
+}

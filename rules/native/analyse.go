@@ -1,7 +1,9 @@
 package native
 
 import (
+	"regexp/syntax"
 	"strconv"
+	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -114,6 +116,7 @@ func (c *compiler) tests(g *group, r *ast.Rule) []test {
 	}
 	var out []test
 	vars := map[ast.Var]known{}
+	texts := map[string]bool{} // what is known to be text here
 	for i, a := range r.Head.Args {
 		k := known{path: "#" + strconv.Itoa(i), load: func(f *frame) val { return f.r[i] }}
 		if x, ok := a.Value.(ast.Var); ok {
@@ -142,11 +145,79 @@ func (c *compiler) tests(g *group, r *ast.Rule) []test {
 				}
 			}
 		}
+		if ok && !e.Negated {
+			if subject, prefix, found := prefixOf(t); found {
+				k, known := c.knownTerm(vars, subject)
+				if known && prefix != "" {
+					out = append(out, test{path: "^" + k.path, load: k.load, vals: []val{strVal(c.m.intern(prefix))}, prefix: true})
+				}
+				if known && texts[k.path] && t[0].String() == "startswith" {
+					continue
+				}
+				break // an error for what is no text, or too long a text for a pattern
+			}
+			if len(t) == 2 && t[0].String() == "is_string" {
+				if k, known := c.knownTerm(vars, t[1]); known {
+					texts[k.path] = true
+				}
+			}
+		}
 		if !c.exprCannotFail(e) {
 			break
 		}
 	}
 	return out
+}
+
+// prefixOf is what a text must begin with for a test of it to hold: startswith, a glob, or an anchored regular
+// expression, with a constant pattern that compiles. The result of the call must not be captured.
+func prefixOf(t []*ast.Term) (subject *ast.Term, prefix string, ok bool) {
+	switch name := t[0].String(); {
+	case name == "startswith" && len(t) == 3:
+		p, ok := constantText(t[2])
+		return t[1], p, ok
+	case name == "regex.match" && len(t) == 3:
+		p, ok := constantText(t[1])
+		return t[2], regexPrefix(p), ok && special(name, t[1:]) != nil
+	case name == "glob.match" && len(t) == 4:
+		p, ok := constantText(t[1])
+		if i := strings.IndexAny(p, `*?[]{}\!`); i >= 0 {
+			p = p[:i]
+		}
+		return t[3], p, ok && special(name, t[1:]) != nil
+	}
+	return nil, "", false
+}
+
+// regexPrefix is the literal text that every match of an anchored expression begins with.
+func regexPrefix(p string) string {
+	re, err := syntax.Parse(p, syntax.Perl)
+	if err != nil {
+		return ""
+	}
+	var parts []*syntax.Regexp
+	var flat func(x *syntax.Regexp)
+	flat = func(x *syntax.Regexp) {
+		if x.Op == syntax.OpConcat || x.Op == syntax.OpCapture {
+			for _, y := range x.Sub {
+				flat(y)
+			}
+			return
+		}
+		parts = append(parts, x)
+	}
+	flat(re)
+	if len(parts) < 2 || parts[0].Op != syntax.OpBeginText {
+		return ""
+	}
+	prefix := ""
+	for _, x := range parts[1:] {
+		if x.Op != syntax.OpLiteral || x.Flags&syntax.FoldCase != 0 {
+			break
+		}
+		prefix += string(x.Rune)
+	}
+	return prefix
 }
 
 // equality reads `known = constant` as a test and `variable = known` as a name for what is known.

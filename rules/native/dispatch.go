@@ -11,6 +11,8 @@ type test struct {
 	path string // identity
 	load getter
 	vals []val
+	// prefix: a text begins with one of vals. What is no text may be an error there, which the rule must meet.
+	prefix bool
 }
 
 // dispatch finds the rules whose tests can hold. Rules without a test on this value are in rest.
@@ -18,7 +20,11 @@ type dispatch struct {
 	load   getter
 	byStr  map[string]*bucket
 	byHash map[uint64][]bucketOf
-	rest   *bucket
+	// of prefix tests: byStr is by prefix, lengths are those of all, and other is all rules.
+	prefix  bool
+	lengths []int
+	other   *bucket
+	rest    *bucket
 }
 
 type bucketOf struct {
@@ -33,9 +39,21 @@ type bucket struct {
 
 func (d *dispatch) find(f *frame, out []int32) []int32 {
 	v := d.load(f)
-	switch v.kind {
-	case undefined:
-	case text:
+	switch {
+	case v.kind == undefined:
+	case d.prefix && (v.kind != text || v.n > longText): // where a test may be an error
+		out = d.other.find(f, out)
+	case d.prefix:
+		s := v.str()
+		for _, n := range d.lengths {
+			if n > len(s) {
+				break
+			}
+			if b := d.byStr[s[:n]]; b != nil {
+				out = b.find(f, out)
+			}
+		}
+	case v.kind == text:
 		if b := d.byStr[v.str()]; b != nil {
 			out = b.find(f, out)
 		}
@@ -62,6 +80,16 @@ func (b *bucket) find(f *frame, out []int32) []int32 {
 		out = b.sub.find(f, out)
 	}
 	return out
+}
+
+// lengths are the distinct lengths of prefixes, ascending.
+func lengths(prefixes []string) []int {
+	var out []int
+	for _, p := range prefixes {
+		out = append(out, len(p))
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // bucketFor is the bucket of a value that equals v: 1 and 1.0 share one.
@@ -94,7 +122,7 @@ func split(m *machine, ids []int32, tests [][]test, used []string) *bucket {
 	if best == nil {
 		return &bucket{rules: ids}
 	}
-	d := &dispatch{load: best.load, byStr: map[string]*bucket{}, byHash: map[uint64][]bucketOf{}}
+	d := &dispatch{load: best.load, byStr: map[string]*bucket{}, byHash: map[uint64][]bucketOf{}, prefix: best.prefix}
 	used = append(slices.Clone(used), best.path)
 	strs, order, rest := map[string][]int32{}, []string(nil), []int32(nil)
 	var others []bucketOf // rules for now
@@ -129,6 +157,14 @@ func split(m *machine, ids []int32, tests [][]test, used []string) *bucket {
 	}
 	for _, s := range order {
 		d.byStr[s] = split(m, strs[s], tests, used)
+	}
+	if d.prefix {
+		d.lengths, d.other = lengths(order), &bucket{}
+		for _, id := range ids {
+			if !slices.Contains(rest, id) {
+				d.other.rules = append(d.other.rules, id)
+			}
+		}
 	}
 	for _, x := range others {
 		*x.b = *split(m, x.b.rules, tests, used)

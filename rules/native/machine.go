@@ -69,6 +69,7 @@ type machine struct {
 	result *pdp.Result
 
 	arena     arena
+	text      []byte // of texts that the evaluation made; growing leaves the old bytes to the texts that share them
 	lowered   []*node
 	loweredAt []int32
 
@@ -133,6 +134,9 @@ func (m *machine) finish() {
 	m.loweredAt = m.loweredAt[:0]
 	if cap(m.lowered) > keepLowered {
 		m.lowered = nil
+	}
+	if m.text = m.text[:0]; cap(m.text) > keepLowered {
+		m.text = nil
 	}
 	m.scope = scope{}
 	m.made, m.err, m.budget, m.result = val{}, nil, nil, nil

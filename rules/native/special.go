@@ -1,7 +1,6 @@
 package native
 
 import (
-	"net"
 	"net/netip"
 	"regexp"
 	"unicode/utf8"
@@ -90,21 +89,47 @@ func cidrContains(args []*ast.Term) native {
 	if !ok {
 		return nil
 	}
-	_, n, err := net.ParseCIDR(p)
-	if err != nil || len(n.IP) != net.IPv4len {
+	network, ok := ipv4Network(p)
+	if !ok {
 		return nil
 	}
-	ones, _ := n.Mask.Size()
-	addr, _ := netip.AddrFromSlice(n.IP)
-	prefix := netip.PrefixFrom(addr, ones)
-	return func(_ *machine, a []val) (val, bool) {
-		if a[1].kind != text {
-			return val{}, false
-		}
-		ip, err := netip.ParseAddr(a[1].str())
-		if err != nil || !ip.Is4() {
-			return val{}, false
-		}
-		return boolVal(prefix.Contains(ip)), true
+	return func(_ *machine, a []val) (val, bool) { return within(network, a[1]) }
+}
+
+func within(network netip.Prefix, v val) (val, bool) {
+	if v.kind != text {
+		return val{}, false
 	}
+	ip, err := netip.ParseAddr(v.str())
+	if err != nil || !ip.Is4() {
+		return val{}, false
+	}
+	return boolVal(network.Contains(ip)), true
+}
+
+// ipv4Network reads what package net, and so OPA, reads in the same way.
+func ipv4Network(s string) (netip.Prefix, bool) {
+	p, err := netip.ParsePrefix(s)
+	return p, err == nil && p.Addr().Is4()
+}
+
+// cidrContainsAny is net.cidr_contains of a network that is no constant.
+func cidrContainsAny(_ *machine, a []val) (val, bool) {
+	if a[0].kind != text {
+		return val{}, false
+	}
+	network, ok := ipv4Network(a[0].str())
+	if !ok {
+		return val{}, false
+	}
+	return within(network, a[1])
+}
+
+// cidrIsValid says yes to what both netip and net read as an IPv4 network.
+func cidrIsValid(_ *machine, a []val) (val, bool) {
+	if a[0].kind != text {
+		return val{}, false
+	}
+	_, ok := ipv4Network(a[0].str())
+	return boolVal(true), ok
 }
