@@ -371,3 +371,30 @@ func TestDetectorEventsFollowTheirCause(t *testing.T) {
 		t.Errorf("order: %s", got)
 	}
 }
+
+// A record that cannot be read is set aside and counted, and holds up nothing.
+func TestPumpSetsTheUnreadableAside(t *testing.T) {
+	r := newRoom(t, 1<<20)
+	var aside []string
+	p := r.pump(func(o *emitter.PumpOptions) {
+		o.Unreadable = func(_ uint64, b []byte, err error) { aside = append(aside, fmt.Sprintf("%q %v", b, err)) }
+	})
+	rec := r.record(1)
+	r.rec.Record(pdp.ClassAllow, &rec)
+	for _, junk := range []string{"", "x", "\x09\x01 of another version", "\x01\x02 no event"} {
+		if !r.ring.Append(pdp.ClassAdmin, []byte(junk)) {
+			t.Fatal("refused")
+		}
+	}
+	rec = r.record(2)
+	r.rec.Record(pdp.ClassAllow, &rec)
+	if err := p.Drain(); err != nil {
+		t.Fatal(err)
+	}
+	if len(aside) != 4 || p.Unreadable() != 4 || len(evaluated(t, r.lines())) != 2 {
+		t.Errorf("%d aside: %q", p.Unreadable(), aside)
+	}
+	if a := balanced(t, p); a.Pumped[pdp.ClassAdmin] != 4 {
+		t.Errorf("account %+v", a)
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +14,7 @@ import (
 
 	"thymus/emitter"
 	"thymus/emitter/journal"
+	"thymus/emitter/kafka"
 )
 
 const topic = "thymus.events"
@@ -213,5 +216,63 @@ func TestRealKafkaOutage(t *testing.T) {
 		out.Round(time.Second), rate, answered, events, behind, caught.Round(time.Millisecond), twice)
 	if behind == 0 || events < answered {
 		t.Errorf("%d decisions, %d events; %v were behind", answered, events, behind)
+	}
+}
+
+// librdkafka, asked to partition as the Java client does, puts each key where we do.
+func TestRealKafkaPartitionerAgrees(t *testing.T) {
+	b := newBroker(t)
+	b.start()
+	b.topic("keys", 7)
+	ours, err := kafka.New(kafka.Options{Brokers: []string{b.addr}, Topic: "keys"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	var in strings.Builder
+	for n := range 500 {
+		fmt.Fprintf(&in, "agent-%d-%s:v\n", n, strings.Repeat("é", n%9))
+	}
+	cmd := exec.Command("kcat", "-b", b.addr, "-P", "-t", "keys", "-K", ":", "-X", "topic.partitioner=murmur2")
+	cmd.Stdin = strings.NewReader(in.String())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("kcat: %v\n%s", err, out)
+	}
+	got := b.read("keys")
+	for _, m := range got {
+		if p := strconv.Itoa(ours.Partition([]byte(m.key), 7)); p != m.partition {
+			t.Errorf("key %q: ours is %s, librdkafka's %s", m.key, p, m.partition)
+		}
+	}
+	if len(got) != 500 {
+		t.Errorf("%d keys arrived, want 500", len(got))
+	}
+}
+
+// A replay sends what the journal has once more, with the ids and keys of the first time, and touches no account.
+func TestRealKafkaReplay(t *testing.T) {
+	b := newBroker(t)
+	b.start()
+	b.topic(topic, 3)
+	b.topic(topic+".chain", 1)
+	h := newHome(t, "THYMUS_EVENTS_KAFKA_BROKERS="+b.addr)
+	s := h.start(t)
+	for n := range 50 {
+		if _, err := s.evaluate(body(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := s.delivered(20 * time.Second)
+	for _, args := range [][]string{{"--from", "1"}, {"--from", "61"}, {"--type", "policy.denied"}} {
+		if out, code := h.run(t, append([]string{"events", "replay", "--to", "kafka"}, args...)...); code != 0 {
+			t.Fatalf("exit %d: %s", code, out)
+		}
+	}
+	if after := s.metrics(); after[`thymus_events_delivered_total{sink="kafka"}`] != before[`thymus_events_delivered_total{sink="kafka"}`] {
+		t.Error("a replay moved the account")
+	}
+	s.stop()
+	if events, twice := arrivals(t, b, h); events != 70 || twice != 70+10+20 {
+		t.Errorf("%d events, %d came twice; want 70 and 100", events, twice)
 	}
 }
