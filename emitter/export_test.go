@@ -22,3 +22,6 @@ func AppendRowsForTest(s *pdp.Snapshot, seq uint32) []byte { return appendRows(n
 
 // ParseRowsForTest is its decoder.
 func ParseRowsForTest(b []byte) (*Rows, error) { return parseRows(b) }
+
+// SetHookForTest sets what is called at each step of a batch.
+func (o *PumpOptions) SetHookForTest(f func(step int)) { o.hook = f }

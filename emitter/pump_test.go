@@ -24,15 +24,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // room is a ring on the heap, a journal on disk and the rows of a snapshot.
 type room struct {
-	t    testing.TB
-	dir  string
-	ring *ring.Ring
-	j    *journal.Journal
-	revs *emitter.Revisions
-	snap *pdp.Snapshot
-	rec  *emitter.Recorder
-	fail error // what the journal's disk answers
-	mu   sync.Mutex
+	t     testing.TB
+	dir   string
+	ring  *ring.Ring
+	j     *journal.Journal
+	revs  *emitter.Revisions
+	snap  *pdp.Snapshot
+	rec   *emitter.Recorder
+	fail  error              // what the journal's disk answers
+	watch func(where string) // called before and after each write of the journal
+	mu    sync.Mutex
 }
 
 func newRoom(t testing.TB, size uint64) *room {
@@ -61,6 +62,11 @@ func (r *room) openJournal() {
 				n, _ := f.WriteAt(p[:len(p)/2], off) // a torn write
 				return n, fail
 			}
+			if r.watch == nil {
+				return f.WriteAt(p, off)
+			}
+			r.watch("before " + filepath.Ext(f.Name()))
+			defer r.watch("after " + filepath.Ext(f.Name()))
 			return f.WriteAt(p, off)
 		}})
 	if err != nil {
