@@ -42,6 +42,7 @@ type sidecar struct {
 	recording recording // nil: nothing is recorded
 	state     *state.State
 	keeping   *keeping
+	stored    stored
 	engine    *engine.Engine
 	policies  *policies
 	health    *health.Health
@@ -94,7 +95,10 @@ func (s *sidecar) open(ctx context.Context) (err error) {
 	if s.policies, err = openPolicies(ctx, s); err != nil {
 		return err
 	}
-	o := engine.Options{Deadline: s.cfg.Data.Deadline}
+	if err = s.openStored(); err != nil {
+		return err
+	}
+	o := engine.Options{Deadline: s.cfg.Data.Deadline, Quarantine: s.stored.quarantine}
 	if s.recording != nil {
 		o.Recorder, o.Strict, o.Input = s.recording, s.cfg.Events.Strict, s.cfg.Events.Input
 	}
@@ -234,6 +238,7 @@ func (s *sidecar) close() {
 	if s.engine != nil {
 		s.engine.Close()
 	}
+	s.closeStored()
 	s.closeState()
 	if s.recording != nil {
 		s.recording.Close()

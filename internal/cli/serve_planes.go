@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
+	"io/fs"
 	"net"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -12,6 +14,7 @@ import (
 
 	"thymus/internal/config"
 	"thymus/internal/guard"
+	"thymus/pdp"
 	"thymus/pdp/admin"
 	dataplane "thymus/pdp/server"
 	"thymus/rules"
@@ -133,7 +136,7 @@ func (s *sidecar) openManagement() error {
 	if c.Listen.Off() {
 		return nil
 	}
-	token, err := s.managementToken()
+	tokens, err := s.managementTokens()
 	if err != nil {
 		return key("management.token_file", err)
 	}
@@ -141,10 +144,13 @@ func (s *sidecar) openManagement() error {
 	if err != nil {
 		return key("management.tls", err)
 	}
-	s.management = admin.New(admin.Options{
+	o := admin.Options{
 		Health: s.health, Metrics: s.metrics.Handler(), Log: planeLog{s.log, planeManagement},
-		Token: token, Info: s.info,
-	})
+		Tokens: tokens, Info: s.info,
+		Policies: s.policies.store, PolicyStats: s.policies.stats, Decisions: s.decisions,
+	}
+	s.serveStored(&o)
+	s.management = admin.New(o)
 	a, err := s.management.Listen(string(c.Listen), secure)
 	if err != nil {
 		return key("management.listen", err)
@@ -153,13 +159,33 @@ func (s *sidecar) openManagement() error {
 	return nil
 }
 
-// managementToken is the configured one, else the one in the state directory, which the first start makes.
-func (s *sidecar) managementToken() (*guard.Token, error) {
+// managementTokens are the configured ones, else those in the state directory, of which the first start makes one.
+func (s *sidecar) managementTokens() (*admin.Tokens, error) {
 	kept := filepath.Join(s.cfg.Dir, "management.token")
-	if path := s.cfg.Management.TokenFile; path != "" && path != kept {
-		return guard.OpenToken(path, s.files)
+	path := s.cfg.Management.TokenFile
+	if path == "" || path == kept {
+		path = kept
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			if _, err := guard.EnsureToken(path, nil); err != nil {
+				return nil, err
+			}
+		}
 	}
-	return guard.EnsureToken(kept, s.files)
+	return admin.OpenTokens(path, s.files)
+}
+
+// decisions are the engine's counts by effect.
+func (s *sidecar) decisions() (d admin.Decisions) {
+	st := s.engine.Stats()
+	for f := range pdp.Surface(pdp.Surfaces) {
+		d.Allows += st.Decisions(f, pdp.Allow)
+		d.Denies += st.Decisions(f, pdp.Deny)
+		d.Warnings += st.Decisions(f, pdp.Warn)
+		d.Audits += st.Decisions(f, pdp.Audit)
+		d.Total += st.Decisions(f, pdp.None)
+	}
+	d.Total += d.Allows + d.Denies + d.Warnings + d.Audits
+	return d
 }
 
 // info is what GET /v1/info says.

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"thymus/internal/guard"
 	"thymus/internal/health"
 	"thymus/pdp/admin"
 )
@@ -29,13 +28,13 @@ func start(t *testing.T, change func(*admin.Options)) (addr string, h *health.He
 	if err := os.WriteFile(file, []byte("right"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	token, err := guard.OpenToken(file, nil)
+	token, err := admin.OpenTokens(file, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	h = health.New()
 	o := admin.Options{
-		Health: h, Log: quiet{t}, Token: token,
+		Health: h, Log: quiet{t}, Tokens: token,
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "metrics\n") }),
 		Info: func() admin.Info {
 			return admin.Info{Version: "1.2.3", Listeners: map[string]string{"data": "x"}, Sinks: []admin.Sink{}}

@@ -11,14 +11,15 @@ import (
 	"sync"
 	"time"
 
-	"thymus/internal/guard"
 	"thymus/internal/health"
+	"thymus/pdp/immune"
+	"thymus/pdp/policy"
+	"thymus/pdp/threat"
 )
 
 // Limits of a listener.
 const (
 	maxHeader   = 16 << 10
-	maxBody     = 4 << 20
 	readTimeout = 30 * time.Second
 	idleTimeout = 120 * time.Second
 )
@@ -36,8 +37,17 @@ type Options struct {
 
 	// Diagnostics serves health and metrics alone; nothing below counts then.
 	Diagnostics bool
-	Token       *guard.Token // nil: no token is asked for
+	Tokens      *Tokens // nil: no token is asked for
 	Info        func() Info
+
+	// What is nil below is not served.
+	Policies    *policy.Store
+	PolicyStats *policy.Stats
+	Decisions   func() Decisions
+	Threats     threat.Registry
+	Immune      *immune.Log
+	Quarantine  Quarantine
+	Protection  Protector
 }
 
 // Server is one listener. Listen opens it, Serve lets callers in, Drain ends it.
@@ -68,6 +78,19 @@ func (s *Server) mount() {
 		return
 	}
 	s.mountInfo()
+	s.mountOpenAPI()
+	if s.o.Policies != nil {
+		s.mountPolicies()
+	}
+	if s.o.Threats != nil {
+		s.mountThreats()
+	}
+	if s.o.Immune != nil {
+		s.mountImmune()
+	}
+	if s.o.Quarantine != nil {
+		s.mountQuarantine()
+	}
 }
 
 // Listen opens a TCP listener, with TLS unless t is nil, and returns its address.
@@ -112,13 +135,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	route, allow := s.routes.find(r)
 	if route == nil || !route.open {
-		if !s.mayPass(w, r) {
+		var ok bool
+		if r, ok = s.mayPass(w, r); !ok {
 			return
 		}
 	}
 	switch {
 	case route != nil:
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		route.serve(w, r)
 	case allow != "":
 		w.Header().Set("Allow", allow)

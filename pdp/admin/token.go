@@ -16,25 +16,29 @@ const (
 	maxGuessers = 4096
 )
 
-// mayPass checks the token; where it is not right it has answered.
-func (s *Server) mayPass(w http.ResponseWriter, r *http.Request) bool {
-	if s.o.Diagnostics || s.o.Token == nil {
-		return true
+// mayPass checks the token; where it is not right, or its role may not do this, it has answered.
+func (s *Server) mayPass(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
+	if s.o.Diagnostics || s.o.Tokens == nil {
+		return withCaller(r, anybody()), true
 	}
 	shown := r.Header.Get("Authorization")
-	if s.o.Token.Right([]byte(shown)) {
-		return true
+	if c, ok := s.o.Tokens.Caller(shown); ok {
+		if c.Role != RoleWrite && r.Method != http.MethodGet && r.Method != http.MethodHead {
+			Fail(w, http.StatusForbidden, "the token "+c.Name+" may read, and not write")
+			return r, false
+		}
+		return withCaller(r, c), true
 	}
 	if shown != "" {
 		if wait := s.guesses.wrong(client(r.RemoteAddr), time.Now()); wait > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
 			Fail(w, http.StatusTooManyRequests, "too many wrong tokens from this address")
-			return false
+			return r, false
 		}
 	}
 	w.Header().Set("WWW-Authenticate", "Bearer")
 	Fail(w, http.StatusUnauthorized, "a bearer token is expected")
-	return false
+	return r, false
 }
 
 // client is who guesses: an IPv4 address, or the 64 bits of an IPv6 address that belong to one network.

@@ -218,3 +218,12 @@ func (s *Store) revision(id string, n uint64) (*record, error) {
 	}
 	return r, err
 }
+
+// JSON is a structured policy's text as one line of JSON, whatever it was written in.
+func (s *Store) JSON(p *Policy) ([]byte, error) {
+	if !p.ReadOnly {
+		return p.Texts[0].Text, nil
+	}
+	_, text, err := s.compiler.Read(Structured, p.Texts[0].Text)
+	return text, err
+}
