@@ -134,6 +134,7 @@ func (c *compiler) spread() {
 
 func (c *compiler) compileGroup(g *group, rules []*ast.Rule) error {
 	g.early = g.shape <= function && g.shape != partial && g.shape != nested && sameConstant(rules)
+	g.costly = g.shape == function && c.costly(rules)
 	tests := make([][]test, 0, len(rules))
 	for _, r := range rules {
 		if r.Default {

@@ -209,7 +209,7 @@ func (e *Engine) match(m *machine, in *pdp.Doc, b *pdp.Budget, r *pdp.Result) (f
 	if m.err != nil {
 		return m.err
 	}
-	m.result, m.turn = r, m.gen
+	m.result = r
 	for i := range e.prog.sets {
 		s := &e.prog.sets[i]
 		if s.when != nil && !s.when(in) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
@@ -270,5 +271,26 @@ func BenchmarkLoad(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestFunctionsOfFunctionsCostWhatTheyAre calls a chain of functions each of which calls the one before twice.
+func TestFunctionsOfFunctionsCostWhatTheyAre(t *testing.T) {
+	mod := "package t\nf0(x) := x + 1\n"
+	for i := 1; i <= 60; i++ {
+		mod += fmt.Sprintf("f%d(x) := y if { a := f%d(x); b := f%d(x); y := max([a, b]) + 1 }\n", i, i-1, i-1)
+	}
+	mod += "p := f60(1)\nq := y if { y := f60(input.n) with input.n as 2 }\n"
+	e, _ := mustCompile(t, map[string]string{"t.rego": mod}, native.Options{})
+	var b pdp.Budget
+	b.Start(1)
+	stop := time.AfterFunc(5*time.Second, func() { b.Expire(1) })
+	defer stop.Stop()
+	var r pdp.Result
+	for range 3 {
+		e.Value(e.Query([]string{"t"}), parse(t, `{}`), true, &b, &r)
+		if got := string(r.Out.AppendJSON(nil, 0)); got != `{"p":62,"q":63}` {
+			t.Fatalf("%s, faults %v", got, r.Faults)
+		}
 	}
 }

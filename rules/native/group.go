@@ -29,6 +29,8 @@ type group struct {
 	// early says that every rule has one and the same constant value, so that the first one found is the answer and
 	// OPA looks no further either.
 	early bool
+	// costly functions are evaluated once for equal arguments.
+	costly bool
 	// unable says why this group is left to topdown.
 	unable error
 	calls  []*group // what its bodies may evaluate
@@ -131,16 +133,30 @@ func inOrder(a []int32) {
 
 // call evaluates a function; its arguments lie at m.args[at:].
 func (m *machine) call(g *group, at int) val {
+	var hash uint64
+	if g.costly {
+		v, h, ok := m.recall(g, m.args[at:])
+		if ok {
+			m.args = m.args[:at]
+			return v
+		}
+		hash = h
+	}
 	regs, sp := m.regs, m.sp
 	f := m.push(g.regs)
 	copy(f.r, m.args[at:])
-	m.args = m.args[:at]
+	if !g.costly {
+		m.args = m.args[:at]
+	}
 	m.run(g, f)
 	v := f.out
 	m.release(regs, sp)
 	if m.err != nil {
-		return val{}
+		v = val{}
+	} else if g.costly && v.kind != undefined {
+		m.remember(g, hash, m.args[at:at+g.arity], v)
 	}
+	m.args = m.args[:at]
 	return v
 }
 

@@ -68,6 +68,7 @@ type machine struct {
 	made   val         // set of elements that rules computed
 	result *pdp.Result
 
+	calls     callTable
 	arena     arena
 	text      []byte // of texts that the evaluation made; growing leaves the old bytes to the texts that share them
 	lowered   []*node
@@ -93,6 +94,7 @@ func newMachine(p *program) *machine {
 // start prepares for one evaluation of in.
 func (m *machine) start(in *pdp.Doc, strict bool, b *pdp.Budget) {
 	m.genTop++
+	m.turn = m.genTop
 	m.scope = scope{gen: m.genTop}
 	if in != nil && len(in.Nodes) > 0 {
 		m.input = tapeVal(in, 0)
@@ -128,6 +130,7 @@ const keepLowered = 1 << 16
 // finish forgets the request, whose memory is the caller's again.
 func (m *machine) finish() {
 	m.arena.reset()
+	m.calls.reset()
 	for _, i := range m.loweredAt {
 		m.lowered[i] = nil
 	}

@@ -29,7 +29,7 @@ func tapeVal(d *pdp.Doc, i int32) val {
 	return val{kind: object, p: unsafe.Pointer(d), n: int64(i), onTape: true}
 }
 
-// tapeMember is the member of the object at node i. Where a tape has a key twice the last one counts, as in OPA.
+// tapeMember is the member of the object at node i. A tape has a key once.
 func tapeMember(d *pdp.Doc, i int64, key string) val {
 	nodes, found := d.Nodes, int32(-1)
 	end := nodes[i].Next
