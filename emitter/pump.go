@@ -43,6 +43,7 @@ const (
 	batchRecords  = 1024
 	pollBusy      = time.Millisecond
 	pollIdle      = 50 * time.Millisecond
+	fillNanos     = 10 // in which a byte of the ring is filled at 100 MB/s, more than decisions can do
 	retryFirst    = 20 * time.Millisecond
 	retryMost     = time.Second
 	drainPatience = 3 * time.Second // at the end, for a journal that takes nothing
@@ -95,6 +96,7 @@ func (p *Pump) Run(ctx context.Context) error {
 	t := time.NewTimer(0)
 	defer t.Stop()
 	wait, prune := pollBusy, time.Now()
+	idle := max(pollBusy, min(pollIdle, time.Duration(p.o.Ring.Capacity())*fillNanos/2)) // a small ring is not left for long
 	for {
 		n, full := p.fill()
 		if n > 0 || p.moved() {
@@ -109,7 +111,7 @@ func (p *Pump) Run(ctx context.Context) error {
 		} else if ctx.Err() != nil {
 			return nil
 		} else {
-			wait = min(2*wait, pollIdle)
+			wait = min(2*wait, idle)
 		}
 		if now := time.Now(); now.Sub(prune) > grace/4 {
 			prune = now

@@ -372,14 +372,14 @@ func TestAuthentication(t *testing.T) {
 			r := newRig(t, cluster(t, kfake.SeedTopics(2, topic), kfake.EnableSASL(), kfake.Superuser(m, "thymus", "right")))
 			o := r.options()
 			o.SASL = kafka.SASL{Mechanism: m, Username: "thymus", Password: "wrong"}
-			s, stop := r.run(o, sink.Options{})
+			_, end := r.run(o, sink.Options{})
 			r.append(10, 10)
 			if err := <-r.said; err == nil || !strings.Contains(err.Error(), `authentication as "thymus" failed`) {
 				t.Errorf("said %v", err)
 			}
-			stop()
+			end()
 			o.SASL.Password = "right"
-			s, stop = r.run(o, sink.Options{})
+			s, stop := r.run(o, sink.Options{})
 			defer stop()
 			r.drain(s)
 			if c := s.Counters(); c.Delivered != 10 {
@@ -394,14 +394,14 @@ func TestTLS(t *testing.T) {
 	r := newRig(t, cluster(t, kfake.SeedTopics(2, topic), kfake.TLS(&tls.Config{Certificates: []tls.Certificate{cert}})))
 	o := r.options()
 	o.TLS = kafka.TLS{Enabled: true}
-	s, stop := r.run(o, sink.Options{})
+	_, end := r.run(o, sink.Options{})
 	r.append(10, 10)
 	if err := <-r.said; err == nil || !strings.Contains(err.Error(), "certificate signed by unknown authority") {
 		t.Errorf("said %v", err)
 	}
-	stop()
+	end()
 	o.TLS.CA = ca
-	s, stop = r.run(o, sink.Options{})
+	s, stop := r.run(o, sink.Options{})
 	defer stop()
 	r.drain(s)
 	if c := s.Counters(); c.Delivered != 10 {

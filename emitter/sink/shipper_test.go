@@ -300,13 +300,11 @@ func TestRefusedEventsAreSetAside(t *testing.T) {
 func TestGoesOnAfterRestarts(t *testing.T) {
 	b, f := newBench(t), newFar(5)
 	f.fail, f.after = func(_, n int) error { return failEvery(n, 7) }, true
-	var s *sink.Shipper
 	for round := range 12 {
 		if round == 6 {
 			f.set(func() { f.parts = 3 }) // keys move
 		}
-		var stop func()
-		s, stop = b.run(f, sink.Options{MaxBatch: 2 << 10})
+		_, stop := b.run(f, sink.Options{MaxBatch: 2 << 10})
 		b.append(400, "")
 		time.Sleep(time.Duration(rand.N(4)) * time.Millisecond)
 		stop()
@@ -388,5 +386,35 @@ func TestStdout(t *testing.T) {
 	}
 	if out.String() != want.String() {
 		t.Errorf("%d bytes written, want %d", out.Len(), want.Len())
+	}
+}
+
+// Retention drops what nobody took while the far end was away: counted as expired, and what is left arrives.
+func TestExpiredEventsAreCounted(t *testing.T) {
+	for name, parts := range map[string]int{"never reached": 0, "reached, then stuck": 3} {
+		t.Run(name, func(t *testing.T) {
+			b, f := newBench(t), newFar(parts)
+			b.j.Close()
+			var err error
+			if b.j, _, err = journal.Open(journal.Options{Dir: b.dir, Fsync: journal.FsyncNever, SegmentSize: 32 << 10, RetainSize: 256 << 10}); err != nil {
+				t.Fatal(err)
+			}
+			f.fail = func(int, int) error { return errors.New("away") }
+			s, stop := b.run(f, sink.Options{MaxBatch: 4 << 10, Window: 32 << 10})
+			for s.Counters().Expired == 0 {
+				if b.append(500, ""); b.n > 100000 {
+					t.Fatal("retention drops nothing")
+				}
+				time.Sleep(5 * time.Millisecond) // retention has a goroutine of its own
+			}
+			f.set(func() { f.fail, f.parts = nil, 3 })
+			b.drain(s)
+			stop()
+			all, _, _ := f.firsts()
+			c := s.Counters()
+			if c.Delivered != uint64(all) || c.Delivered+c.Expired != uint64(b.n) || all == 0 {
+				t.Errorf("%d of %d arrived, account %+v", all, b.n, c)
+			}
+		})
 	}
 }
