@@ -159,6 +159,7 @@ func (s *Shipper) ship(ctx context.Context, n int) error {
 	defer wg.Wait()
 	defer cancel()
 	s.window = newWindow(s.o.Window)
+	s.gone(n)
 	lanes := make([]*lane, n)
 	for i := range lanes {
 		lanes[i] = &lane{s: s, part: i, wake: make(chan struct{}, 1)}
@@ -264,6 +265,21 @@ func (s *Shipper) over(part int) {
 	if len(s.failures) == 0 && s.o.Trouble != nil && !s.silent {
 		s.silent = true
 		s.o.Trouble(nil)
+	}
+}
+
+// gone ends the troubles of partitions that there are no more.
+func (s *Shipper) gone(n int) {
+	s.mu.Lock()
+	var parts []int
+	for part := range s.failures {
+		if part >= n {
+			parts = append(parts, part)
+		}
+	}
+	s.mu.Unlock()
+	for _, part := range parts {
+		s.over(part)
 	}
 }
 
