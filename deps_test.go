@@ -68,6 +68,7 @@ var sole = []struct {
 	{"github.com/spf13/cobra", []string{"internal/cli/..."}, "only the command line has flags"},
 	{"github.com/rs/zerolog", []string{"internal/cli/..."}, "rooms return errors and call hooks; who wires them logs"},
 	{"go.etcd.io/bbolt", []string{"internal/state"}, "one file, one owner"},
+	{"github.com/redis/go-redis/v9", []string{"pdp/threat"}, "where a fleet keeps its threats is the registry's own business"},
 	{"github.com/fsnotify/fsnotify", []string{"rules"}, "only policies are watched; tokens and certificates are read again when asked for"},
 	{"go.yaml.in/yaml/v3", []string{"rules", "internal/config"}, "requests are JSON"},
 }
