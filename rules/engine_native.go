@@ -54,7 +54,7 @@ func (s *Set) useNative(o *Options) {
 func (ev *evaluator) nativeOptions() native.Options {
 	root := ast.Ref{ast.DefaultRootDocument, ast.StringTerm(generatedRoot)}
 	o := native.Options{
-		Compiler: ev.compiler, Data: ev.store.root, Hidden: generatedRoot, Fallback: ev, Values: ev.values,
+		Compiler: ev.compiler, Data: ev.store.root, Hidden: generatedRoot, Fallback: ev, Values: ev.values, Context: withBudget,
 		Sets: []native.Set{
 			{Ref: append(slices.Clone(root), ast.StringTerm("m")), Merged: true},
 			{Ref: append(slices.Clone(root), ast.StringTerm("o")), Merged: true, When: ev.odd},

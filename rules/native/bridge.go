@@ -21,11 +21,15 @@ import (
 type bridge struct {
 	ctx   topdown.BuiltinContext
 	ready bool
+	done  func() // ends the context
 	out   []val
 	err   error
 }
 
 func (b *bridge) reset() {
+	if b.done != nil {
+		b.done()
+	}
 	clear(b.out)
 	*b = bridge{out: b.out[:0]}
 }
@@ -40,8 +44,12 @@ func (m *machine) context() *topdown.BuiltinContext {
 	b := &m.bridge
 	if !b.ready {
 		now := strconv.FormatInt(time.Now().UnixNano(), 10)
+		ctx := context.Background()
+		if m.prog.context != nil {
+			ctx, b.done = m.prog.context(m.budget)
+		}
 		b.ctx = topdown.BuiltinContext{
-			Context:                     context.Background(),
+			Context:                     ctx,
 			Metrics:                     metrics.NoOp(),
 			Seed:                        rand.Reader,
 			Time:                        ast.NumberTerm(json.Number(now)),

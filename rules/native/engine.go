@@ -1,6 +1,7 @@
 package native
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -34,6 +35,9 @@ type Options struct {
 	// Fallback answers what this engine cannot, and anything that ended in an error here. Nil: errors are reported as
 	// they are. It is topdown over the same modules.
 	Fallback pdp.Evaluator
+	// Context makes the context of the builtins that wait for something outside; it ends with the budget, and its function
+	// is called when the evaluation is over. Nil: they are not stopped.
+	Context func(*pdp.Budget) (context.Context, func())
 	// Runtime is what opa.runtime answers; nil is nothing.
 	Runtime *ast.Term
 	// Queries and Values are caches that builtins of OPA share between evaluations; nil is none.
@@ -147,7 +151,7 @@ func compile(o Options) (c *compiler, rep *Report, err error) {
 		paths: map[string]int{}, mocked: map[string]bool{},
 		prog: &program{
 			static: o.Rows, rows: len(o.Rows), runtime: o.Runtime, capabilities: o.Compiler.Capabilities(),
-			values: o.Values, queries: o.Queries, hidden: o.Hidden,
+			values: o.Values, queries: o.Queries, hidden: o.Hidden, context: o.Context,
 		},
 	}
 	data := o.Data

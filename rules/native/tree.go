@@ -1,6 +1,8 @@
 package native
 
 import (
+	"context"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown/cache"
 	"github.com/open-policy-agent/opa/v1/util"
@@ -46,6 +48,7 @@ type program struct {
 	constants map[effectKey]*node
 
 	hidden       string
+	context      func(*pdp.Budget) (context.Context, func())
 	runtime      *ast.Term
 	capabilities *ast.Capabilities
 	values       cache.InterQueryValueCache
