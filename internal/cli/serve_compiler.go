@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -22,7 +24,11 @@ func (p *policies) Read(form policy.Form, text []byte) (id string, kept []byte, 
 	if id, err = rules.StructuredID(kept); err != nil {
 		return "", nil, compileProblem(err)
 	}
-	return id, kept, nil
+	var line bytes.Buffer
+	if err := json.Compact(&line, kept); err != nil {
+		return "", nil, err
+	}
+	return id, line.Bytes(), nil
 }
 
 // Compile implements policy.Compiler.
