@@ -107,7 +107,7 @@ func (r *Record) Fill(s *Snapshot, req *Request, d *Decision) {
 	}
 	r.Flags = flag(d.Allowed, FlagAllowed) | flag(d.Audit, FlagAudit) | flag(d.Matched, FlagMatched) |
 		flag(req.HasRole, FlagRole) | flag(req.HasResource, FlagResource) | flag(d.Quarantined, FlagQuarantined) |
-		flag(req.PathDiffers, FlagPathDiffers)
+		flag(req.PathDiffers, FlagPathDiffers) | flag(req.DryRun, FlagDryRun)
 	if s.Seq == 0 {
 		r.Revision, r.Row = s.Revision, -1
 	}

@@ -52,6 +52,8 @@ type Request struct {
 	Correlation string // X-Request-ID, else the trace id of traceparent; empty without either
 	// PathDiffers is a proxy surface's: the raw and the canonical path are not the same.
 	PathDiffers bool
+	// DryRun says that whoever asked lets the request pass whatever the decision is.
+	DryRun bool
 	// Fault is a reason found before evaluation why this request can only be denied (an ambiguous path, an identity
 	// that failed); empty in all other cases. Fault then is the decision's reason's cause.
 	Fault     string

@@ -56,6 +56,15 @@ func (c *Call) Decide() (*pdp.Decision, error) {
 
 // DecideBy is Decide with another entrypoint; nil is the combination. The value of the entrypoint stays in Value.
 func (c *Call) DecideBy(entry pdp.Query, path string) (*pdp.Decision, error) {
+	return c.DecideRead(entry, path, pdp.Entrypoint)
+}
+
+// Reader turns what an entrypoint evaluated to into the decision, as pdp.Entrypoint does. It is called before the
+// decision is recorded, and must not keep anything.
+type Reader func(s *pdp.Snapshot, path string, r *pdp.Result, d *pdp.Decision)
+
+// DecideRead is DecideBy for callers whose entrypoints say more than yes or no.
+func (c *Call) DecideRead(entry pdp.Query, path string, read Reader) (*pdp.Decision, error) {
 	d := c.fresh()
 	start := c.start()
 	switch reason, yes := c.quarantined(); {
@@ -66,7 +75,7 @@ func (c *Call) DecideBy(entry pdp.Query, path string) (*pdp.Decision, error) {
 		d.Fail(c.Req.FaultCode, c.Req.Fault)
 	case entry != nil:
 		c.snap.Eval.Value(entry, c.Req.Input, false, &c.budget, &c.result)
-		pdp.Entrypoint(c.snap, path, &c.result, d)
+		read(c.snap, path, &c.result, d)
 	default:
 		c.snap.Eval.Match(c.Req.Input, &c.budget, &c.result)
 		pdp.Combine(c.snap, &c.Req, &c.result, d)

@@ -121,7 +121,7 @@ func (d *Decoder) ask(q *question, req *pdp.Request) {
 	req.Role, req.HasRole = t.Str(q.role), q.hasRole
 	req.Action = t.Str(q.action)
 	req.Resource, req.HasResource = t.Str(q.resourceID), q.hasResource
-	req.PathDiffers, req.Fault, req.FaultCode = false, "", pdp.NoFault
+	req.PathDiffers, req.DryRun, req.Fault, req.FaultCode = false, false, "", pdp.NoFault
 }
 
 func text(ns []pdp.Node, key, val pdp.Span) []pdp.Node {
