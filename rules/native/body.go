@@ -12,15 +12,21 @@ type builder func(next step) step
 // body compiles expressions in the order OPA's compiler left them in.
 func (v *vars) body(b ast.Body) (builder, error) {
 	parts := make([]builder, 0, len(b))
+	joined := false
 	for i, e := range b {
 		v.hint = nil
-		if i+1 < len(b) {
+		if i+1 < len(b) && !joined {
 			v.hint = v.joinHint(e, b[i+1])
 		}
+		hint := v.hint
 		p, err := v.expr(e)
 		if err != nil {
 			return nil, err
 		}
+		if joined && p != nil {
+			p = skipJoined(p)
+		}
+		joined = hint != nil
 		if p != nil {
 			parts = append(parts, p)
 		}

@@ -233,6 +233,7 @@ func (e *Engine) match(m *machine, in *pdp.Doc, b *pdp.Budget, r *pdp.Result) (f
 func (e *Engine) leave(m *machine, f **fault) {
 	if p := recover(); p != nil {
 		e.stats.panicked.Add(1)
+		m.bridge.reset()
 		*f = &fault{code: pdp.FaultInternal, msg: fmt.Sprintf("panic: %v", p), rerun: true}
 		return
 	}

@@ -8,8 +8,7 @@ import (
 
 // join is a shortcut through constants. Where a body goes through the elements of a collection and the very next
 // expression asks that a field of the element equal something known before, and the collection turns out to be a
-// constant, only the elements whose field has that hash are visited. The expression itself is still evaluated: the
-// shortcut leaves out elements that would fail there, and nothing else.
+// constant, only the elements whose field equals it are visited, and the expression is not evaluated again.
 type join struct {
 	path string // identity of keys
 	keys []val  // from the element to the field
@@ -67,12 +66,18 @@ func isField(t *ast.Term, x ast.Var) bool {
 	return true
 }
 
-// joinIndex is one node's elements by the hash of one field. A node has as many as policies ask for, in a list that
+// joinIndex is one node's elements by the value of one field. A node has as many as policies ask for, in a list that
 // only grows: whoever finds one missing makes it, and may find that another was faster.
 type joinIndex struct {
 	path   string
-	byHash map[uint64][]int32
+	byHash map[uint64][]sameField
 	next   *joinIndex
+}
+
+// sameField is the elements whose fields are equal, by their place in node.e, in order.
+type sameField struct {
+	v  val
+	at []int32
 }
 
 func (n *node) joinIndex(m *machine, k kind, j *join) *joinIndex {
@@ -83,7 +88,7 @@ func (n *node) joinIndex(m *machine, k kind, j *join) *joinIndex {
 				return x
 			}
 		}
-		x := &joinIndex{path: j.path, byHash: map[uint64][]int32{}, next: first}
+		x := &joinIndex{path: j.path, byHash: map[uint64][]sameField{}, next: first}
 		for i := stride(k) - 1; i < len(n.e); i += stride(k) {
 			y := n.e[i]
 			for _, key := range j.keys {
@@ -92,8 +97,7 @@ func (n *node) joinIndex(m *machine, k kind, j *join) *joinIndex {
 				}
 			}
 			if y.kind != undefined {
-				h := m.hash(y)
-				x.byHash[h] = append(x.byHash[h], int32(i))
+				x.add(m, y, int32(i))
 			}
 		}
 		if n.joins.CompareAndSwap(first, x) {
@@ -102,27 +106,60 @@ func (n *node) joinIndex(m *machine, k kind, j *join) *joinIndex {
 	}
 }
 
-// through visits the elements of a constant that can satisfy j.
+func (x *joinIndex) add(m *machine, v val, at int32) {
+	h := m.hash(v)
+	for i := range x.byHash[h] {
+		if s := &x.byHash[h][i]; m.equal(s.v, v) {
+			s.at = append(s.at, at)
+			return
+		}
+	}
+	x.byHash[h] = append(x.byHash[h], sameField{v, []int32{at}})
+}
+
+// through visits the elements of a constant that satisfy j, and tells the next expression so.
 func (j *join) through(f *frame, k kind, n *node, each func(f *frame, k, x val) ctl) ctl {
 	m := f.m
 	want := j.want(f)
 	if want.kind == undefined {
 		return m.failed()
 	}
-	for _, i := range n.joinIndex(m, k, j).byHash[m.hash(want)] {
-		if m.tick() {
-			return halt
+	for _, s := range n.joinIndex(m, k, j).byHash[m.hash(want)] {
+		if !m.equal(s.v, want) {
+			continue
 		}
-		key, x := n.e[i], n.e[i]
-		switch k {
-		case array:
-			key = intVal(int64(i))
-		case object:
-			key = n.e[i-1]
-		}
-		if r := each(f, key, x); r != more {
-			return r
+		for _, i := range s.at {
+			if m.tick() {
+				return halt
+			}
+			key, x := n.e[i], n.e[i]
+			switch k {
+			case array:
+				key = intVal(int64(i))
+			case object:
+				key = n.e[i-1]
+			}
+			m.joined = true
+			r := each(f, key, x)
+			m.joined = false
+			if r != more {
+				return r
+			}
 		}
 	}
 	return more
+}
+
+// skipJoined is the expression behind a join: decided already, where the join went through a constant.
+func skipJoined(b builder) builder {
+	return func(next step) step {
+		test := b(next)
+		return func(f *frame) ctl {
+			if f.m.joined {
+				f.m.joined = false
+				return next(f)
+			}
+			return test(f)
+		}
+	}
 }
