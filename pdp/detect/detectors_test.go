@@ -157,7 +157,12 @@ func TestDetectors(t *testing.T) {
 		{"a subject that has not been known for long", detect.FirstSeenAction, nil,
 			func(b *box) { past(b, 40, 1); b.wait(23 * time.Hour); b.call("a", doing("delete")) }, ""},
 		{"evaded: everything is done once on the first day", detect.FirstSeenAction, nil,
-			func(b *box) { b.call("a", doing("delete")); past(b, 40, 1); b.wait(24 * time.Hour); b.call("a", doing("delete")) }, ""},
+			func(b *box) {
+				b.call("a", doing("delete"))
+				past(b, 40, 1)
+				b.wait(24 * time.Hour)
+				b.call("a", doing("delete"))
+			}, ""},
 		{"evaded: a subject that does hundreds of things has no habits", detect.FirstSeenAction, nil,
 			func(b *box) {
 				for i := range 200 {
