@@ -49,7 +49,10 @@ func OpenLog(store pdp.Store, now func() time.Time) (*Log, error) {
 func eventKey(id int64) string { return fmt.Sprintf("%019d", id) }
 
 // Publish stores a new event and what is said about it.
-func (l *Log) Publish(r Report) (Event, error) {
+func (l *Log) Publish(r Report) (Event, error) { return l.publish(r, nil) }
+
+// publish is Publish with what is to be stored in the same transaction; also may be nil.
+func (l *Log) publish(r Report, also func(pdp.Tx) error) (Event, error) {
 	if err := r.check(); err != nil {
 		return Event{}, err
 	}
@@ -63,7 +66,7 @@ func (l *Log) Publish(r Report) (Event, error) {
 	if n := len(l.events); n > 0 {
 		e.ID = l.events[n-1].ID + 1
 	}
-	if err := l.put(&e, published(&e, r.Action, now)); err != nil {
+	if err := l.put(&e, published(&e, r.Action, now), also); err != nil {
 		return Event{}, err
 	}
 	l.events = append(l.events, e)
@@ -81,12 +84,17 @@ func compact(m json.RawMessage) json.RawMessage {
 	return b.Bytes()
 }
 
-func (l *Log) put(e *Event, about []pdp.Event) error {
+func (l *Log) put(e *Event, about []pdp.Event, also func(pdp.Tx) error) error {
 	v, err := json.Marshal(e)
 	if err != nil {
 		return err
 	}
 	return l.store.Update(func(tx pdp.Tx) error {
+		if also != nil {
+			if err := also(tx); err != nil {
+				return err
+			}
+		}
 		for i := range about {
 			if err := tx.Owe(pdp.ClassImmune, &about[i]); err != nil {
 				return err
@@ -121,7 +129,7 @@ func (l *Log) SetSeverity(id int64, s Severity) (Event, error) {
 	if s == Critical {
 		about = append(about, wire(&e, "immune.critical_event", "", "critical_at", now))
 	}
-	if err := l.put(&e, about); err != nil {
+	if err := l.put(&e, about, nil); err != nil {
 		return Event{}, err
 	}
 	l.events[i] = e

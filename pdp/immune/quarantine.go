@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,7 +13,10 @@ import (
 	"thymus/pdp"
 )
 
-const quarantineBucket = "quarantine"
+const (
+	quarantineBucket = "quarantine"
+	releasedBucket   = "quarantine_released" // subject → when it was released, Unix nanoseconds in decimal
+)
 
 // Subject is who is quarantined: a type and an id, as decisions name them.
 type Subject struct{ Type, ID string }
@@ -26,6 +30,8 @@ type Entry struct {
 	Until   *float64 `json:"until,omitempty"` // nil: until it is released
 	By      string   `json:"by"`              // operator, or the detector that caused it
 	Strikes int      `json:"strikes"`         // how often self-protection has quarantined it
+	// Incident is what it is quarantined for, where self-protection did it; empty for an operator's.
+	Incident string `json:"incident,omitempty"`
 }
 
 func (e *Entry) subject() Subject { return Subject{e.Type, e.AgentID} }
@@ -41,6 +47,7 @@ type Quarantine struct {
 
 	mu      sync.Mutex
 	all     map[Subject]*Entry // in force, and those that ended whose strikes still count
+	free    map[Subject]int64  // when a subject was released
 	timer   *time.Timer
 	closed  bool
 	changes func(Entry, bool) // called with each entry that comes into force (true) or ends
@@ -49,8 +56,17 @@ type Quarantine struct {
 // OpenQuarantine reads what is in force. now is the clock; changed, which may be nil, hears of every entry that comes
 // into force or ends, one at a time.
 func OpenQuarantine(store pdp.Store, now func() time.Time, changed func(e Entry, inForce bool)) (*Quarantine, error) {
-	q := &Quarantine{store: store, now: now, all: map[Subject]*Entry{}, changes: changed}
+	q := &Quarantine{store: store, now: now, all: map[Subject]*Entry{}, free: map[Subject]int64{}, changes: changed}
 	err := store.View(func(tx pdp.Tx) error {
+		err := tx.Each(releasedBucket, "", func(key string, v []byte) error {
+			typ, id, _ := strings.Cut(key, "\x00")
+			at, err := strconv.ParseInt(string(v), 10, 64)
+			q.free[Subject{typ, id}] = at
+			return err
+		})
+		if err != nil {
+			return err
+		}
 		return tx.Each(quarantineBucket, "", func(key string, v []byte) error {
 			e := new(Entry)
 			if err := json.Unmarshal(v, e); err != nil {
@@ -111,6 +127,16 @@ func (q *Quarantine) List() []Entry {
 func (q *Quarantine) Put(s Subject, reason, by string, ttl time.Duration, about ...pdp.Event) (Entry, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	e := q.entry(s, reason, by, ttl)
+	if err := q.write(s, e, about); err != nil {
+		return Entry{}, err
+	}
+	q.force(s, e)
+	return *e, nil
+}
+
+// entry is what a subject's entry will be.
+func (q *Quarantine) entry(s Subject, reason, by string, ttl time.Duration) *Entry {
 	now := q.now().UnixNano()
 	e := &Entry{Type: s.Type, AgentID: s.ID, Reason: reason, Since: seconds(now), By: by}
 	if old := q.all[s]; old != nil {
@@ -126,13 +152,14 @@ func (q *Quarantine) Put(s Subject, reason, by string, ttl time.Duration, about 
 		until := seconds(now + int64(ttl))
 		e.Until = &until
 	}
-	if err := q.write(s, e, about); err != nil {
-		return Entry{}, err
-	}
+	return e
+}
+
+// force lets decisions see an entry that is stored.
+func (q *Quarantine) force(s Subject, e *Entry) {
 	q.all[s] = e
 	q.publish()
 	q.tell(*e, true)
-	return *e, nil
 }
 
 // operator is By for what a person asked for.
@@ -143,16 +170,31 @@ func (q *Quarantine) Release(s Subject, about ...pdp.Event) (bool, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	e := q.all[s]
-	if e == nil || e.over(q.now().UnixNano()) {
+	now := q.now().UnixNano()
+	if e == nil || e.over(now) {
 		return false, nil
 	}
 	if err := q.write(s, nil, about); err != nil {
 		return false, err
 	}
+	q.drop(s, e, now)
+	return true, nil
+}
+
+// drop lets decisions see that a subject is released.
+func (q *Quarantine) drop(s Subject, e *Entry, now int64) {
 	delete(q.all, s)
+	q.free[s] = now
 	q.publish()
 	q.tell(*e, false)
-	return true, nil
+}
+
+// Released is when a subject was last released, Unix nanoseconds, if that was less than a day ago; 0 otherwise. What it
+// did before is not to be held against it, after a restart neither.
+func (q *Quarantine) Released(s Subject) int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.free[s]
 }
 
 // Strikes is how often self-protection has quarantined a subject that has not been released since.
@@ -166,22 +208,42 @@ func (q *Quarantine) Strikes(s Subject) int {
 }
 
 func (q *Quarantine) write(s Subject, e *Entry, about []pdp.Event) error {
-	key := s.Type + "\x00" + s.ID
 	return q.store.Update(func(tx pdp.Tx) error {
 		for i := range about {
 			if err := tx.Owe(pdp.ClassImmune, &about[i]); err != nil {
 				return err
 			}
 		}
-		if e == nil {
-			return tx.Delete(quarantineBucket, key)
-		}
-		v, err := json.Marshal(e)
-		if err != nil {
+		return q.stored(tx, s, e)
+	})
+}
+
+// stored puts an entry, or with nil its end, into a transaction.
+func (q *Quarantine) stored(tx pdp.Tx, s Subject, e *Entry) error {
+	key := s.Type + "\x00" + s.ID
+	if e == nil {
+		if err := tx.Put(releasedBucket, key, strconv.AppendInt(nil, q.now().UnixNano(), 10)); err != nil {
 			return err
 		}
-		return tx.Put(quarantineBucket, key, v)
-	})
+		return tx.Delete(quarantineBucket, key)
+	}
+	v, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	return tx.Put(quarantineBucket, key, v)
+}
+
+// forget takes out what is of no use any more.
+func (q *Quarantine) forget(bucket string, ss []Subject) bool {
+	return len(ss) == 0 || q.store.Update(func(tx pdp.Tx) error {
+		for _, s := range ss {
+			if err := tx.Delete(bucket, s.Type+"\x00"+s.ID); err != nil {
+				return err
+			}
+		}
+		return nil
+	}) == nil
 }
 
 // strikesLast is how long an entry that ended still counts for the next one's length.
@@ -196,17 +258,35 @@ func (q *Quarantine) expire() {
 	}
 	now := q.now().UnixNano()
 	before := *q.snap.Load()
+	var ended []Entry
+	var old, free []Subject
 	for s, e := range q.all {
 		switch {
 		case e.over(now - int64(strikesLast)):
-			if q.write(s, nil, nil) == nil { // else it is forgotten next time
-				delete(q.all, s)
-			}
+			old = append(old, s)
 		case e.over(now) && before[s] != nil:
-			q.tell(*e, false)
+			ended = append(ended, *e)
+		}
+	}
+	for s, at := range q.free {
+		if at < now-int64(strikesLast) {
+			free = append(free, s)
+		}
+	}
+	if q.forget(quarantineBucket, old) { // else it is forgotten next time
+		for _, s := range old {
+			delete(q.all, s)
+		}
+	}
+	if q.forget(releasedBucket, free) {
+		for _, s := range free {
+			delete(q.free, s)
 		}
 	}
 	q.publish()
+	for _, e := range ended {
+		q.tell(e, false)
+	}
 }
 
 // publish puts what is in force where decisions read it, and sets the clock for the next end.
