@@ -154,6 +154,11 @@ func (e *events) openJournal(cfg *config.Config) error {
 	if len(cfg.Events.Kafka.Brokers) > 0 {
 		o.Sinks = []string{"kafka"} // so that retention waits for it from the start
 	}
+	sign, err := readSignKey(filepath.Join(cfg.Dir, signKeyFile))
+	if err != nil {
+		return key("dir", err)
+	}
+	o.SignKey = sign
 	j, repair, err := journal.Open(o)
 	if err != nil {
 		return key("events.journal.path", err)

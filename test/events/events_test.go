@@ -3,7 +3,11 @@ package events_test
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
+	"crypto/x509"
+	le "encoding/binary"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -457,5 +461,56 @@ func TestReloadLeavesEvents(t *testing.T) {
 		if got[typ] != want {
 			t.Errorf("%s: %s, want %s", typ, got[typ], want)
 		}
+	}
+}
+
+// With a key in the state directory the head is signed: a journal whose end was cut on purpose is found out.
+func TestSignedJournalCannotBeCut(t *testing.T) {
+	h := newHome(t)
+	pub, priv, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(path, kind string, der []byte, err error) {
+		t.Helper()
+		if err == nil {
+			err = os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(priv)
+	write(filepath.Join(h.dir, "journal.key"), "PRIVATE KEY", der, err)
+	der, err = x509.MarshalPKIXPublicKey(pub)
+	public := filepath.Join(t.TempDir(), "journal.pub")
+	write(public, "PUBLIC KEY", der, err)
+	s := h.start(t)
+	for n := range 20 {
+		if _, err := s.evaluate(body(n)); err != nil {
+			t.Fatal(err)
+		}
+		s.settle() // a batch of its own
+	}
+	s.stop()
+	if out, code := h.run(t, "events", "verify", "--public-key", public); code != 0 {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	files, _ := filepath.Glob(filepath.Join(h.journal(), "*.ndjson"))
+	side := strings.TrimSuffix(files[0], ".ndjson") + ".side"
+	const record = 256
+	b, err := os.ReadFile(side)
+	if err != nil || len(b) < 3*record {
+		t.Fatal(len(b), err)
+	}
+	end := le.LittleEndian.Uint64(b[len(b)-record+32:]) // where the last batch's lines begin
+	if err := errors.Join(os.Truncate(side, int64(len(b)-record)), os.Truncate(files[0], int64(end))); err != nil {
+		t.Fatal(err)
+	}
+	if out, code := h.run(t, "events", "verify"); code != 0 {
+		t.Errorf("without the key nothing is amiss, but exit %d: %s", code, out)
+	}
+	if out, code := h.run(t, "events", "verify", "--public-key", public); code != 1 {
+		t.Errorf("with the key: exit %d, want 1: %s", code, out)
 	}
 }
