@@ -14,6 +14,7 @@ func ruleOptions(cfg *config.Config) rules.Options {
 	return rules.Options{
 		Paths: cfg.Policies.Paths, Builtin: cfg.Policies.Builtin,
 		Entrypoint: cfg.Policies.Entrypoint, AllowBuiltins: cfg.Policies.AllowBuiltins,
+		Engine: rules.Engine(cfg.Rules.Engine), ShadowRate: cfg.Rules.ShadowRate, OnDifference: cfg.Rules.OnDifference,
 	}
 }
 

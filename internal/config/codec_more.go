@@ -67,6 +67,18 @@ func quota() codec[Quota] {
 	}
 }
 
+// share is a number from 0 to 1.
+func share() codec[float64] {
+	return codec[float64]{
+		expect: "a number from 0 to 1", tag: "!!float",
+		parse: func(s string) (float64, bool) {
+			f, err := strconv.ParseFloat(s, 64)
+			return f, err == nil && f >= 0 && f <= 1
+		},
+		format: func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) },
+	}
+}
+
 // webURL is an absolute URL of one of the schemes, without user, query and fragment.
 func webURL(expect string, schemes ...string) codec[string] {
 	return text(expect, func(s string) bool {

@@ -15,6 +15,7 @@ type Config struct {
 	Diagnostics Diagnostics
 	ExtAuthz    ExtAuthz
 	Policies    Policies
+	Rules       Rules
 	Events      Events
 	Threats     Threats
 	Detect      Detect
@@ -108,6 +109,13 @@ type Policies struct {
 	Builtin       bool
 	Entrypoint    string
 	AllowBuiltins []string
+}
+
+// Rules says how policies are evaluated.
+type Rules struct {
+	Engine       string  // native or topdown
+	ShadowRate   float64 // 0 to 1
+	OnDifference string  // report or topdown
 }
 
 // Events says what becomes of records.

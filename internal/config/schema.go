@@ -9,7 +9,7 @@ import (
 func Schema() []Key {
 	var keys []Key
 	for _, part := range [...]func() []Key{
-		generalKeys, dataKeys, managementKeys, extAuthzKeys, policyKeys, eventKeys, kafkaKeys, detectKeys, immuneKeys, logKeys,
+		generalKeys, dataKeys, managementKeys, extAuthzKeys, policyKeys, ruleKeys, eventKeys, kafkaKeys, detectKeys, immuneKeys, logKeys,
 	} {
 		keys = append(keys, part()...)
 	}
@@ -107,6 +107,17 @@ func policyKeys() []Key {
 		many("policies.allow_builtins", "", "builtins that policies may call though they reach out",
 			func(c *Config) *[]string { return &c.Policies.AllowBuiltins },
 			enum("http.send", "net.lookup_ip_addr", "opa.runtime")),
+	}
+}
+
+func ruleKeys() []Key {
+	return []Key{
+		one("rules.engine", "native", "what evaluates Rego; native leaves what it cannot to topdown, which is OPA's own",
+			func(c *Config) *string { return &c.Rules.Engine }, enum("native", "topdown")),
+		one("rules.shadow_rate", "0", "share of evaluations, from 0 to 1, that both engines answer, off the request's path",
+			func(c *Config) *float64 { return &c.Rules.ShadowRate }, share()),
+		one("rules.on_difference", "report", "when the engines differ: report it, or leave the rest to topdown too",
+			func(c *Config) *string { return &c.Rules.OnDifference }, enum("report", "topdown")),
 	}
 }
 

@@ -89,7 +89,7 @@ func (n *node) find(m *machine, k kind, key val) int {
 		if key.kind == text {
 			s := key.str()
 			for i := 0; i < len(n.e); i += st {
-				if e := &n.e[i]; e.kind == text && e.n == key.n && e.str() == s {
+				if e := &n.e[i]; e.kind == text && e.n == key.n && (e.p == key.p || e.str() == s) {
 					return i
 				}
 			}

@@ -87,7 +87,7 @@ func (m *machine) equal(a, b val) bool {
 	}
 	switch a.kind {
 	case text:
-		return a.n == b.n && a.str() == b.str()
+		return a.n == b.n && (a.p == b.p || a.str() == b.str())
 	case boolean:
 		return a.n == b.n
 	case number:
