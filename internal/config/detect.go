@@ -14,7 +14,9 @@ type Detect struct {
 	Latency       Drift
 	Pressure      Pressure
 	Fleet         Fleet
-	Decoys        []string // resources that nobody has a reason to touch
+	Quiet         time.Duration // without more of the same, after which a subject's next is another incident
+	Subjects      int           // remembered at once
+	Decoys        []string      // resources that nobody has a reason to touch; ending in *: all that begin so
 }
 
 // Threshold fires when a subject did something At times within Window.

@@ -4,6 +4,9 @@ import "time"
 
 const day = 24 * time.Hour
 
+// maxDistinct bounds thresholds that count distinct things: each is kept for each suspect.
+const maxDistinct = 256
+
 func severity() codec[string] { return enum("LOW", "MEDIUM", "HIGH", "CRITICAL") }
 func health() codec[string]   { return enum("INFO", "WARNING", "CRITICAL") }
 func window() codec[time.Duration] {
@@ -16,9 +19,9 @@ func detectKeys() []Key {
 	keys = append(keys, escalation("detect.denials", "one subject is denied again and again",
 		func(c *Config) *Escalation { return &at(c).Denials })...)
 	keys = append(keys, threshold("detect.probing", "one subject is denied distinct resources or actions", "60s", "8", "HIGH",
-		func(c *Config) *Threshold { return &at(c).Probing }, severity())...)
+		func(c *Config) *Threshold { return &at(c).Probing }, severity(), integer(1, maxDistinct))...)
 	keys = append(keys, threshold("detect.role_change", "one subject comes with distinct roles", "5m", "2", "MEDIUM",
-		func(c *Config) *Threshold { return &at(c).RoleChange }, severity())...)
+		func(c *Config) *Threshold { return &at(c).RoleChange }, severity(), integer(2, maxDistinct))...)
 	keys = append(keys, rateKeys(func(c *Config) *Rate { return &at(c).Rate })...)
 	keys = append(keys,
 		one("detect.first_seen.enabled", "true", "a long-known subject takes an action for the first time",
@@ -28,9 +31,9 @@ func detectKeys() []Key {
 		one("detect.first_seen.severity", "LOW", "of the threat",
 			func(c *Config) *string { return &at(c).FirstSeen.Severity }, severity()))
 	keys = append(keys, threshold("detect.path_confusion", "one subject's raw and canonical paths differ", "60s", "3", "MEDIUM",
-		func(c *Config) *Threshold { return &at(c).PathConfusion }, severity())...)
+		func(c *Config) *Threshold { return &at(c).PathConfusion }, severity(), integer(1, 1<<20))...)
 	keys = append(keys, threshold("detect.errors", "evaluation errors and deadlines, ERROR_SPIKE", "60s", "10", "WARNING",
-		func(c *Config) *Threshold { return &at(c).Errors }, health())...)
+		func(c *Config) *Threshold { return &at(c).Errors }, health(), integer(1, 1<<20))...)
 	keys = append(keys,
 		one("detect.latency.enabled", "true", "evaluation is slower than its own past, PERFORMANCE_DEGRADATION",
 			func(c *Config) *bool { return &at(c).Latency.Enabled }, boolean()),
@@ -54,7 +57,11 @@ func detectKeys() []Key {
 			func(c *Config) *int { return &at(c).Fleet.Percent }, integer(1, 100)),
 		one("detect.fleet.at_least", "5", "and at least so many subjects",
 			func(c *Config) *int { return &at(c).Fleet.AtLeast }, integer(1, 1<<20)),
-		many("detect.decoys", "", "resources that nobody has a reason to touch: one touch is CRITICAL",
+		one("detect.quiet", "15m", "without more of the same, after which a subject's next is another incident, and another threat",
+			func(c *Config) *time.Duration { return &at(c).Quiet }, duration(time.Second, 30*day)),
+		one("detect.subjects", "131072", "subjects remembered at once: 250 bytes each, made at the start",
+			func(c *Config) *int { return &at(c).Subjects }, integer(1024, 1<<22)),
+		many("detect.decoys", "", "resources that nobody has a reason to touch: one touch is CRITICAL; one that ends in * stands for all that begin so",
 			func(c *Config) *[]string { return &at(c).Decoys }, text("a resource id", nil)))
 	return keys
 }
@@ -69,11 +76,11 @@ func escalation(name, doc string, at func(*Config) *Escalation) []Key {
 	}
 }
 
-func threshold(name, doc, within, times, sev string, at func(*Config) *Threshold, severities codec[string]) []Key {
+func threshold(name, doc, within, least, sev string, at func(*Config) *Threshold, severities codec[string], times codec[int]) []Key {
 	return []Key{
 		one(name+".enabled", "true", doc, func(c *Config) *bool { return &at(c).Enabled }, boolean()),
 		one(name+".window", within, "counts within it", func(c *Config) *time.Duration { return &at(c).Window }, window()),
-		one(name+".threshold", times, "from how many on", func(c *Config) *int { return &at(c).At }, integer(1, 1<<20)),
+		one(name+".threshold", least, "from how many on", func(c *Config) *int { return &at(c).At }, times),
 		one(name+".severity", sev, "of what is reported", func(c *Config) *string { return &at(c).Severity }, severities),
 	}
 }
