@@ -41,7 +41,7 @@ func (p *policies) Compile(ctx context.Context, sources []policy.Source, fresh b
 			return nil, compileProblem(err)
 		}
 	}
-	o.Files = files
+	o.Files, o.Difference = files, p.differs
 	o.Extra = make([]rules.Source, len(sources))
 	for i, s := range sources {
 		o.Extra[i] = rules.Source{ID: s.ID, Form: rules.Form(s.Form), Text: s.Text, Disabled: s.Disabled, Origin: s.Origin}
@@ -65,7 +65,9 @@ func (p *policies) Prepare(set *policy.Set) error {
 // Activate implements policy.Compiler.
 func (p *policies) Activate(set *policy.Set) {
 	p.stats.Activate(set)
-	p.set.Store(set.Loaded.(*rules.Set))
+	loaded := set.Loaded.(*rules.Set)
+	p.set.Store(loaded)
+	p.twins.activate(loaded)
 	p.engine.Activate(set.Snapshot)
 }
 

@@ -51,6 +51,7 @@ func (s *sidecar) export() {
 			emit(float64(s.policies.good.Load()), "success")
 			emit(float64(s.policies.bad.Load()), "failure")
 		})
+	s.exportEngine()
 	s.exportConnections()
 	if s.recording != nil {
 		s.recording.Export(r)

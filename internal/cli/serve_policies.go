@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,7 @@ type policies struct {
 	set       atomic.Pointer[rules.Set]
 	engine    *engine.Engine
 	recording recording
+	twins     twins
 
 	good, bad atomic.Uint64 // reloads
 	ask       chan string   // why; holds one, which stands for all that come meanwhile
@@ -46,6 +48,7 @@ func openPolicies(ctx context.Context, s *sidecar) (*policies, error) {
 		return nil, key("dir", err)
 	}
 	p := &policies{cfg: s.cfg, log: s.log, store: store, stats: policy.NewStats(), recording: s.recording, ask: make(chan string, 1)}
+	p.twins.dir = filepath.Join(s.cfg.Dir, "differences")
 	p.ctx, p.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.keeping.also(store.Flush)
 	return p, nil
@@ -150,4 +153,5 @@ func (p *policies) warn(set *rules.Set) {
 	for i := range set.Warnings[:min(len(set.Warnings), maxLogged)] {
 		p.log.Warn().Err(set.Warnings[i]).Msg("policy warning")
 	}
+	p.warnEngine(set)
 }

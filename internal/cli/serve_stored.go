@@ -24,6 +24,7 @@ func (s *sidecar) openStored() (err error) {
 	if s.stored.immune, err = immune.OpenLog(s.state, time.Now); err != nil {
 		return key("dir", fmt.Errorf("immune events: %w", err))
 	}
+	s.policies.twins.tell = s.stored.immune.Publish
 	if s.stored.quarantine, err = immune.OpenQuarantine(s.state, time.Now, nil); err != nil {
 		return key("dir", fmt.Errorf("quarantine: %w", err))
 	}
