@@ -10,10 +10,11 @@ PKG         ?= ./...
 
 # Debian packages with the real components that tests talk to, and the command by which each is known to be there.
 REAL        := kcat:kcat nginx:nginx caddy:caddy redis-server:redis-server
+SCHEMATHESIS := 4.32.5
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := build
-.PHONY: help run build test test-crash bench fuzz lint deps fetch absent clean
+.PHONY: help run build test test-api test-crash bench fuzz lint deps fetch absent clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +30,14 @@ test: fetch absent ## every test, with the race detector; what needs a component
 
 test-crash: fetch ## kill -9 in earnest: ROUNDS of it
 	THYMUS_CRASH_ROUNDS=$(ROUNDS) $(GO) test -count 1 -timeout 120m -run 'Crash|Kill' $(PKG)
+
+test-api: fetch ## the management plane against its OpenAPI document, by schemathesis from PyPI (kept in .tools/)
+	@if ! command -v python3 > /dev/null || ! python3 -m pip --version > /dev/null 2>&1; then \
+	  [ -z "$${REQUIRE_REAL:-}" ] || { echo "test-api: pip is required and not here" >&2; exit 1; }; \
+	  echo "skipped: test-api, pip is not here"; exit 0; \
+	fi; \
+	[ -x .tools/schemathesis/bin/schemathesis ] || { python3 -m venv .tools/schemathesis && .tools/schemathesis/bin/pip install -q schemathesis==$(SCHEMATHESIS); }; \
+	REQUIRE_REAL=1 $(GO) test -count 1 -v -run 'TestSchemathesis|Document' ./test/admin
 
 bench: ## benchmarks with allocations, COUNT times each, for benchstat
 	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) -timeout 120m $(PKG)

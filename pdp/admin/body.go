@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"io"
+	"math"
 	"mime"
 	"net/http"
 	"slices"
@@ -160,12 +161,22 @@ func (o *object) integer(field string, least, most int64) int64 {
 	if !ok || o.problem != nil {
 		return 0
 	}
-	n, err := strconv.ParseInt(string(raw), 10, 64)
-	if err != nil || n < least || n > most {
+	n, ok := whole(string(raw))
+	if !ok || n < least || n > most {
 		o.fail(field, "expected a whole number from "+strconv.FormatInt(least, 10)+" to "+strconv.FormatInt(most, 10))
 		return 0
 	}
 	return n
+}
+
+// whole is a JSON number that is an integer by its value: 60, 60.0 and 6e1 alike.
+func whole(text string) (int64, bool) {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n, true
+	}
+	const exact = 1 << 53
+	f, err := strconv.ParseFloat(text, 64)
+	return int64(f), err == nil && f == math.Trunc(f) && math.Abs(f) <= exact
 }
 
 // query reads parameters of the URL. Like object it notes the first problem.

@@ -47,7 +47,7 @@ func jsonDraft(body []byte, id string) (*draft, *wire.Problem) {
 		return nil, fieldProblem("", "expected an object")
 	}
 	if ms.has("rego") {
-		return regoDraft(ms, id)
+		return regoDraft(ms)
 	}
 	ms = ms.without(serverMembers()...)
 	if ms.has("default_effect") && string(ms.find("default_effect")) == "null" {
@@ -61,7 +61,7 @@ func jsonDraft(body []byte, id string) (*draft, *wire.Problem) {
 }
 
 // regoDraft reads a policy in Rego. What METADATA says is not taken from anywhere else.
-func regoDraft(ms members, id string) (*draft, *wire.Problem) {
+func regoDraft(ms members) (*draft, *wire.Problem) {
 	known := append(serverMembers(), "policy_id", "name", "version", "description", "default_effect", "enabled", "rego")
 	for _, m := range ms {
 		if !slices.Contains(known, m.name) {
@@ -73,9 +73,7 @@ func regoDraft(ms members, id string) (*draft, *wire.Problem) {
 		o.members[m.name] = m.value
 	}
 	d := &draft{Draft: policy.Draft{Form: policy.Rego, Text: []byte(o.str("rego"))}, sourceOnly: !ms.has("enabled")}
-	if named := o.opt("policy_id"); named != nil && id != "" && *named != id {
-		o.fail("policy_id", "expected "+id+", as in the path")
-	}
+	d.ID = o.str("policy_id")
 	if raw := ms.find("enabled"); raw != nil {
 		var on *bool
 		if json.Unmarshal(raw, &on) != nil || on == nil {

@@ -15,7 +15,8 @@ type route struct {
 	serve  http.HandlerFunc
 }
 
-// routes is the table, in the order in which routes were added: of two that fit, the first counts.
+// routes is the table. Where a path is the literal shape of a route, shapes with names do not count for it: what is not
+// served at /v1/policies/stats is not a policy of that id either.
 type routes []route
 
 // add mounts a handler at a shape such as "/v1/policies/{id}". What a name in braces stands for is the request's
@@ -38,9 +39,10 @@ func (rs routes) find(r *http.Request) (*route, string) {
 		method = http.MethodGet
 	}
 	var allow []string
+	literal := slices.ContainsFunc(rs, func(x route) bool { return slices.Equal(x.shape, segs) })
 	for i := range rs {
 		names, ok := rs[i].fits(segs)
-		if !ok {
+		if !ok || literal && len(names) > 0 {
 			continue
 		}
 		if rs[i].method != method {

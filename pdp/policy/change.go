@@ -10,6 +10,7 @@ type Actor struct {
 
 // Draft is a policy as somebody wants it to be.
 type Draft struct {
+	ID       string // what the text is said to be; empty where nothing is said
 	Form     Form
 	Text     []byte
 	Disabled bool
@@ -131,6 +132,9 @@ func (s *Store) read(d *Draft) (id string, err error) {
 	}
 	if detail := CheckID(id); detail != "" {
 		return "", &FieldError{"policy_id", detail}
+	}
+	if d.ID != "" && d.ID != id {
+		return "", &FieldError{"policy_id", "the text is of the policy " + id}
 	}
 	d.Text = bytes.Clone(kept)
 	return id, nil

@@ -1,0 +1,246 @@
+package admin_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	spending = `{"policy_id":"spending","name":"Spending","rules":[{"rule_id":"small","effect":"allow","conditions":[{"field":"params.amount","operator":"<=","value":100}]}]}`
+	buy      = `{"agent_id":"a","action":"buy","params":{"amount":50}}`
+	module   = "package policies.night\n\ndeny contains {\"rule\": \"asleep\", \"guardrail\": true} if input.context.hour > 22\n"
+)
+
+func TestAPolicyDecidesFromTheAnswerOn(t *testing.T) {
+	s := start(t, t.TempDir())
+	if ok, _ := s.decide(buy); ok {
+		t.Fatal("permitted without a policy")
+	}
+	a := s.must(201, "POST", "/v1/policies", spending, "X-Request-ID", "r-1")
+	if a.header.Get("ETag") != `"1"` || a.header.Get("Location") != "/v1/policies/spending" || a.header.Get("X-Request-ID") != "r-1" {
+		t.Fatalf("%v", a.header)
+	}
+	if ok, rule := s.decide(buy); !ok || rule != "small" {
+		t.Fatalf("%t by %q", ok, rule)
+	}
+	s.must(200, "PATCH", "/v1/policies/spending", `{"enabled":false}`, "Content-Type", "application/merge-patch+json", "If-Match", `"1"`)
+	if ok, _ := s.decide(buy); ok {
+		t.Fatal("a policy that is switched off permits")
+	}
+	s.must(200, "POST", "/v1/policies/spending/rollback", `{"revision":1}`)
+	if ok, _ := s.decide(buy); !ok {
+		t.Fatal("the rollback is not active")
+	}
+	got := s.must(200, "GET", "/v1/policies/spending", "")
+	if a := s.must(200, "PUT", "/v1/policies/spending", got.body); a.header.Get("ETag") == "" {
+		t.Fatal("what was read cannot be sent back")
+	}
+	s.must(201, "PUT", "/v1/policies/night", module, "Content-Type", "text/plain")
+	if ok, rule := s.decide(`{"agent_id":"a","action":"buy","params":{"amount":50},"environment":{"hour":23}}`); ok || rule != "asleep" {
+		t.Fatalf("%t by %q", ok, rule)
+	}
+	if a := s.must(200, "GET", "/v1/policies/night", "", "Accept", "text/plain"); a.body != module || !strings.HasPrefix(a.header.Get("Content-Type"), "text/plain") {
+		t.Fatalf("%s: %s", a.header.Get("Content-Type"), a.body)
+	}
+	s.must(200, "PATCH", "/v1/policies/night", `{"enabled":false}`)
+	s.must(200, "PUT", "/v1/policies/night", module+"# and a comment\n", "Content-Type", "text/plain")
+	if a := s.must(200, "GET", "/v1/policies/night", ""); a.field("enabled") != false {
+		t.Fatal("a source says nothing about the switch, and switched it on")
+	}
+	s.must(201, "PUT", "/v1/policies/yaml", "rules:\n  - {rule_id: r, effect: warn}\npolicy_id: yaml\n", "Content-Type", "application/yaml")
+	eventually(t, 5*time.Second, "statistics", func() bool {
+		return s.must(200, "GET", "/v1/policies/spending/stats", "").field("matches") == 2.0
+	})
+	s.must(204, "DELETE", "/v1/policies/spending", "", "If-Match", `"4"`)
+	s.must(404, "GET", "/v1/policies/spending", "")
+	if n := len(s.must(200, "GET", "/v1/policies/spending/revisions", "").field("items").([]any)); n != 5 {
+		t.Fatalf("%d revisions outlive the policy", n)
+	}
+	eventually(t, 5*time.Second, "events", func() bool { return len(s.events("policy.deleted")) == 1 })
+	made := s.events("policy.created")
+	if len(made) != 3 || made[0]["meta"].(map[string]any)["correlation_id"] != "r-1" {
+		t.Fatalf("%v", made)
+	}
+}
+
+func TestFilesAreSeenAndCannotBeChanged(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "policies", "spend.yaml")
+	write(t, file, "policy_id: spending\nrules:\n- rule_id: small\n  effect: allow\n")
+	s := start(t, dir, "policies")
+	a := s.must(200, "GET", "/v1/policies/spending", "")
+	if a.field("read_only") != true || a.field("origin") != "policies/spend.yaml" || a.field("rules") == nil {
+		t.Fatalf("%s", a.body)
+	}
+	for _, x := range [][3]string{{"PUT", "", spending}, {"PATCH", "", `{"enabled":false}`}, {"DELETE", "", ""}, {"POST", "/rollback", `{"revision":1}`}} {
+		if a := s.ask(x[0], "/v1/policies/spending"+x[1], x[2]); a.status != 409 || !strings.Contains(a.body, "spend.yaml") {
+			t.Errorf("%s: %d %s", x[0], a.status, a.body)
+		}
+	}
+	s.must(409, "POST", "/v1/policies", spending)
+	s.must(201, "PUT", "/v1/policies/mine", strings.ReplaceAll(spending, "spending", "mine"))
+
+	// A broken file leaves the last good set answering, and changes by the API are made on top of that.
+	write(t, file, "policy_id: [")
+	eventually(t, 5*time.Second, "the refusal", func() bool { return strings.Contains(s.said(), "policies not reloaded") })
+	s.must(201, "PUT", "/v1/policies/more", strings.ReplaceAll(spending, "spending", "more"))
+	if a := s.must(200, "GET", "/v1/policies/spending", ""); a.field("read_only") != true {
+		t.Fatal(a.body)
+	}
+	// A file that takes an id of a stored policy is refused; one that changes is told.
+	write(t, file, "policy_id: mine\nrules: []\n")
+	eventually(t, 5*time.Second, "the second refusal", func() bool { return strings.Count(s.said(), "policies not reloaded") == 2 })
+	write(t, file, "policy_id: spending\nrules:\n- rule_id: small\n  effect: deny\n")
+	eventually(t, 5*time.Second, "the event", func() bool { return len(s.events("policy.updated")) == 1 })
+	if p := s.events("policy.updated")[0]["payload"].(map[string]any); p["policy_id"] != "spending" {
+		t.Fatalf("%v", p)
+	}
+}
+
+func TestWhatIsRefusedAndHow(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.must(201, "POST", "/v1/policies", spending)
+	s.must(201, "PUT", "/v1/policies/night", module, "Content-Type", "text/plain")
+	threat := s.must(201, "POST", "/v1/threats", `{"type":"t","source":"s","severity":"LOW"}`).field("threat_id").(string)
+	s.must(200, "PATCH", "/v1/threats/"+threat, `{"status":"RESOLVED"}`)
+	deep := strings.Repeat(`{"a":`, 65) + "1" + strings.Repeat("}", 65)
+	for _, x := range []struct {
+		name, method, path, body string
+		headers                  []string
+		status                   int
+		has                      string
+	}{
+		{"malformed JSON", "POST", "/v1/policies", `{"policy_id":`, nil, 400, "malformed"},
+		{"duplicate keys", "POST", "/v1/policies", `{"policy_id":"a","policy_id":"b","rules":[]}`, nil, 400, "policy_id"},
+		{"no object", "POST", "/v1/policies", `[]`, nil, 400, "object"},
+		{"nested too deep", "POST", "/v1/threats", deep, nil, 400, "deeper than 64"},
+		{"invalid UTF-8", "POST", "/v1/policies", "package policies.x\xff", []string{"Content-Type", "text/plain"}, 400, "UTF-8"},
+		{"a missing member", "POST", "/v1/threats", `{"type":"t","severity":"LOW"}`, nil, 400, `"field":"source"`},
+		{"an empty member", "POST", "/v1/threats", `{"type":"","source":"s","severity":"LOW"}`, nil, 400, `"field":"type"`},
+		{"a member of another type", "POST", "/v1/threats", `{"type":"t","source":"s","severity":"LOW","metadata":[]}`, nil, 400, `"field":"metadata"`},
+		{"null for an optional member", "POST", "/v1/threats", `{"type":"t","source":"s","severity":"LOW","description":null}`, nil, 400, `"field":"description"`},
+		{"an unknown severity", "POST", "/v1/threats", `{"type":"t","source":"s","severity":"low"}`, nil, 400, `"field":"severity"`},
+		{"an unknown filter", "GET", "/v1/threats?status=OPENED", "", nil, 400, `"field":"status"`},
+		{"a page too large", "GET", "/v1/policies?limit=1001", "", nil, 400, `"field":"limit"`},
+		{"a window that is no number", "GET", "/v1/immune/health?minutes=x", "", nil, 400, `"field":"minutes"`},
+		{"an unknown immune type", "POST", "/v1/immune/events", `{"severity":"INFO","type":"X","message":"m"}`, nil, 400, `"field":"type"`},
+		{"no time at all", "PUT", "/v1/immune/quarantine/a", `{"ttl_seconds":0}`, nil, 400, `"field":"ttl_seconds"`},
+		{"a bad id", "PUT", "/v1/policies/a%20b", spending, nil, 400, `"field":"policy_id"`},
+		{"no token", "GET", "/v1/policies", "", []string{"Authorization", ""}, 401, `"status":401`},
+		{"an unknown policy", "GET", "/v1/policies/x", "", nil, 404, `"status":404`},
+		{"an unknown path", "GET", "/v1/policy", "", nil, 404, `"status":404`},
+		{"an unknown threat", "GET", "/v1/threats/x", "", nil, 404, "threat"},
+		{"an unknown immune event", "PATCH", "/v1/immune/events/99", `{"severity":"INFO"}`, nil, 404, "immune event"},
+		{"releasing who is free", "DELETE", "/v1/immune/quarantine/x", "", nil, 404, "not quarantined"},
+		{"an unknown revision", "POST", "/v1/policies/spending/rollback", `{"revision":7}`, nil, 404, "revision"},
+		{"a method that is none", "PUT", "/v1/policies", "{}", nil, 405, "GET, HEAD, POST"},
+		{"stats is no policy", "PUT", "/v1/policies/stats", spending, nil, 405, "GET, HEAD"},
+		{"an id that exists", "POST", "/v1/policies", spending, nil, 409, "exists"},
+		{"a built-in policy", "DELETE", "/v1/policies/admin_full_access", "", nil, 409, "policies.builtin"},
+		{"a final threat", "PATCH", "/v1/threats/" + threat, `{"status":"OPEN"}`, nil, 409, "final"},
+		{"a stale tag", "PUT", "/v1/policies/spending", spending, []string{"If-Match", `"9"`}, 412, "meanwhile"},
+		{"a weak tag", "DELETE", "/v1/policies/spending", "", []string{"If-Match", `W/"1"`}, 412, "meanwhile"},
+		{"any tag where there is nothing", "PUT", "/v1/policies/new", strings.ReplaceAll(spending, "spending", "new"), []string{"If-Match", "*"}, 412, "meanwhile"},
+		{"only if it is new", "PUT", "/v1/policies/spending", spending, []string{"If-None-Match", "*"}, 412, "meanwhile"},
+		{"a body too large", "POST", "/v1/threats", `{"type":"` + strings.Repeat("x", 65<<10) + `"}`, nil, 413, "65536"},
+		{"another content type", "POST", "/v1/policies", "<p/>", []string{"Content-Type", "application/xml"}, 415, "application/yaml"},
+		{"a patch that is none", "PATCH", "/v1/policies/spending", `[]`, []string{"Content-Type", "application/json-patch+json"}, 415, "merge-patch"},
+		{"a compressed body", "POST", "/v1/policies", spending, []string{"Content-Encoding", "gzip"}, 415, "encoding"},
+		{"two faults", "PUT", "/v1/policies/x", `{"rules":[{"rule_id":"r","effect":"alow"},{"rule_id":"r2","effect":"deny","conditions":[{"field":"action","operator":"matches","value":"("}]}]}`, nil, 422, `"rule":"r2"`},
+		{"an unknown member", "PUT", "/v1/policies/x", `{"rules":[],"colour":"red"}`, nil, 422, "colour"},
+		{"Rego that does not compile", "PUT", "/v1/policies/x", "package policies.x\nallow contains 1 if y", []string{"Content-Type", "text/plain"}, 422, "unsafe"},
+		{"another policy's source", "PUT", "/v1/policies/x", module, []string{"Content-Type", "text/plain"}, 422, "night"},
+		{"a library", "POST", "/v1/policies", "package lib.x\nf := 1", []string{"Content-Type", "text/plain"}, 422, "policies.NAME"},
+		{"a forbidden builtin", "POST", "/v1/policies", "package policies.x\nallow contains \"r\" if http.send({}).x", []string{"Content-Type", "text/plain"}, 422, "http.send"},
+		{"a patched source", "PATCH", "/v1/policies/night", `{"rego":"package policies.night"}`, nil, 422, "PUT"},
+		{"YAML that is none", "POST", "/v1/policies", "a: [", []string{"Content-Type", "application/yaml"}, 422, "YAML"},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			a := s.ask(x.method, x.path, x.body, append([]string{"X-Request-ID", "q"}, x.headers...)...)
+			text := a.body + a.header.Get("Allow")
+			if a.status != x.status || !strings.Contains(strings.ToLower(text), strings.ToLower(x.has)) {
+				t.Fatalf("got %d %v %s", a.status, a.header, a.body)
+			}
+			if a.header.Get("Content-Type") != "application/problem+json" || a.field("status") != float64(x.status) || a.header.Get("X-Request-ID") != "q" {
+				t.Fatalf("no problem of RFC 9457: %v %s", a.header, a.body)
+			}
+			if errs, _ := a.field("errors").([]any); (x.status == 422) != (len(errs) > 0) {
+				t.Fatalf("errors: %s", a.body)
+			}
+		})
+	}
+	if a := s.must(200, "GET", "/v1/policies", ""); strings.Count(a.body, `"policy_id"`) != 4 {
+		t.Fatalf("a refusal left something: %s", a.body)
+	}
+}
+
+func TestTokensHaveNamesAndRolesAndAreRotated(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "tokens")
+	write(t, file, "# who may\nci write w-1\ngrafana read r-1\n")
+	s := start(t, dir, "--set", "management.token_file="+file)
+	as := func(token string) []string { return []string{"Authorization", "Bearer " + token} }
+	s.must(201, "POST", "/v1/policies", spending, as("w-1")...)
+	if a := s.must(200, "GET", "/v1/policies/spending", "", as("r-1")...); a.field("updated_by") != "ci" {
+		t.Fatal(a.body)
+	}
+	for _, x := range [][2]string{{"PUT", "/v1/policies/spending"}, {"DELETE", "/v1/policies/spending"}, {"POST", "/v1/threats"}, {"PUT", "/v1/immune/quarantine/a"}} {
+		if a := s.must(403, x[0], x[1], "{}", as("r-1")...); !strings.Contains(a.body, "grafana") {
+			t.Error(a.body)
+		}
+	}
+	write(t, file, "ci write w-2\n")
+	eventually(t, 10*time.Second, "the new token", func() bool { return strings.Contains(s.said(), "changed file taken") })
+	s.must(200, "GET", "/v1/policies", "", as("w-2")...)
+	s.must(401, "GET", "/v1/policies", "", as("r-1")...)
+	s.must(401, "GET", "/v1/policies", "", as("w-1")...)
+	write(t, file, "ci wrong w-3\n")
+	eventually(t, 10*time.Second, "the refusal of a bad file", func() bool { return strings.Contains(s.said(), "changed file not taken") })
+	s.must(200, "GET", "/v1/policies", "", as("w-2")...)
+	limited := 0
+	for range 15 {
+		if a := s.ask("GET", "/v1/policies", "", as("guess")...); a.status == 429 && a.header.Get("Retry-After") != "" {
+			limited++
+		}
+		s.must(200, "GET", "/v1/policies", "", as("w-2")...)
+	}
+	if limited == 0 {
+		t.Error("guesses are not limited")
+	}
+}
+
+func TestListsArePaged(t *testing.T) {
+	s := start(t, t.TempDir())
+	for i := range 5 {
+		s.must(201, "POST", "/v1/threats", fmt.Sprintf(`{"type":"t%d","source":"s","severity":"LOW"}`, i))
+		s.must(201, "POST", "/v1/immune/events", `{"severity":"INFO","type":"ERROR_SPIKE","message":"m"}`)
+		s.must(200, "PUT", fmt.Sprintf("/v1/immune/quarantine/a%%2F%d?type=", i), "")
+		s.must(201, "PUT", fmt.Sprintf("/v1/policies/p%d", i), `{"rules":[]}`)
+		if i > 0 {
+			s.must(200, "PUT", "/v1/policies/p0", fmt.Sprintf(`{"rules":[],"version":"%d"}`, i))
+		}
+	}
+	for path, want := range map[string]int{"/v1/threats?severity=LOW,HIGH&": 5, "/v1/immune/events?": 5, "/v1/immune/quarantine?": 5,
+		"/v1/policies?": 7, "/v1/policies/p0/revisions?": 5} {
+		seen := map[string]bool{}
+		for next, pages := "", 0; ; pages++ {
+			a := s.must(200, "GET", path+"limit=2"+next, "")
+			items := a.field("items").([]any)
+			for _, x := range items {
+				seen[fmt.Sprint(x)] = true
+			}
+			if a.field("next") == nil {
+				break
+			}
+			if next = "&next=" + a.field("next").(string); len(items) != 2 || pages > 10 {
+				t.Fatalf("%s: %s", path, a.body)
+			}
+		}
+		if len(seen) != want {
+			t.Errorf("%s: %d items, want %d", path, len(seen), want)
+		}
+	}
+}
