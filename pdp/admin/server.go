@@ -48,6 +48,7 @@ type Options struct {
 	Immune      *immune.Log
 	Quarantine  Quarantine
 	Protection  Protector
+	Events      EventLog
 }
 
 // Server is one listener. Listen opens it, Serve lets callers in, Drain ends it.
@@ -55,6 +56,7 @@ type Server struct {
 	o       Options
 	routes  routes
 	guesses guesses
+	stream  *hub // nil: no events are served
 	http    *http.Server
 	ln      net.Listener
 	done    sync.WaitGroup
@@ -67,6 +69,9 @@ func New(o Options) *Server {
 	s.http = &http.Server{
 		Handler: s, MaxHeaderBytes: maxHeader, ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout,
 		IdleTimeout: idleTimeout, ErrorLog: log.New(logLines{o.Log}, "", 0),
+	}
+	if s.stream != nil {
+		s.http.RegisterOnShutdown(s.stream.close)
 	}
 	return s
 }
@@ -90,6 +95,9 @@ func (s *Server) mount() {
 	}
 	if s.o.Quarantine != nil {
 		s.mountQuarantine()
+	}
+	if s.o.Events != nil {
+		s.mountStream()
 	}
 }
 
