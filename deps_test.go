@@ -70,7 +70,7 @@ var sole = []struct {
 	{"go.etcd.io/bbolt", []string{"internal/state"}, "one file, one owner"},
 	{"github.com/redis/go-redis/v9", []string{"pdp/threat"}, "where a fleet keeps its threats is the registry's own business"},
 	{"github.com/fsnotify/fsnotify", []string{"rules"}, "only policies are watched; tokens and certificates are read again when asked for"},
-	{"go.yaml.in/yaml/v3", []string{"rules", "internal/config"}, "requests are JSON"},
+	{"go.yaml.in/yaml/v3", []string{"rules", "internal/config", "internal/cli/..."}, "requests are JSON; the command line reads OPA's configuration"},
 }
 
 const module = "thymus"
