@@ -59,9 +59,9 @@ var aliases = [][]string{
 	{"reason", "result.reason"},
 }
 
-// free are the members that hold whatever a caller put there. A string in them that equals a masked agent_id, source
+// freeMembers are those that hold whatever a caller put there. A string in them that equals a masked agent_id, source
 // or resource is a copy of it, wherever it is.
-var free = []string{"input", "metadata", "meta"}
+var freeMembers = []string{"input", "metadata", "meta"}
 
 // MaskError is a path of events.mask that cannot be one.
 type MaskError struct {

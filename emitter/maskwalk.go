@@ -9,7 +9,7 @@ import (
 // Append appends the payload, which must be valid JSON, as the mask leaves it. A payload that is not an object, or is
 // not JSON after all, becomes an empty object: what cannot be read cannot be masked.
 func (m *Mask) Append(dst, payload []byte) []byte {
-	m.collect(payload)
+	m.seen, m.store = m.seen[:0], m.store[:0]
 	w := maskWalk{m: m, s: scanner{b: payload}}
 	start := len(dst)
 	if w.s.peek() != '{' {
@@ -22,7 +22,8 @@ func (m *Mask) Append(dst, payload []byte) []byte {
 	return dst
 }
 
-// collect remembers the masked identities of the event, for the copies of them that nothing but equality gives away.
+// collect remembers the masked identities of the event, for the copies of them that nothing but equality gives away. It
+// is called once the payload turns out to have a member that may hold such copies: most have none.
 func (m *Mask) collect(payload []byte) {
 	m.seen, m.store = m.seen[:0], m.store[:0]
 	s := scanner{b: payload}
@@ -97,7 +98,11 @@ func (w *maskWalk) object(dst []byte, n *maskNode, inFree, top bool) []byte {
 		dst = append(dst, raw...)
 		dst = append(dst, ':')
 		child := n.child(key)
-		free := inFree || top && slices.Contains(free, string(key))
+		free := inFree
+		if top && slices.Contains(freeMembers, string(key)) {
+			free = true
+			w.m.collect(w.s.b)
+		}
 		var kept bool
 		if dst, kept = w.masked(dst, child, free); !kept {
 			dst = dst[:start]

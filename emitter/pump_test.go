@@ -404,3 +404,34 @@ func TestPumpSetsTheUnreadableAside(t *testing.T) {
 		t.Errorf("account %+v", a)
 	}
 }
+
+// Recording allocates nothing, and pumping next to nothing: what is left is a drain's own context and timer.
+func TestRecordingAndPumpingDoNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	r := newRoom(t, 1<<20)
+	p := r.pump(nil)
+	recs := typical(r.snap)
+	i := 0
+	if n := testing.AllocsPerRun(1000, func() { r.rec.Record(pdp.ClassDeny, &recs[i%10]); i++ }); n != 0 {
+		t.Errorf("%v allocations a record", n)
+	}
+	if err := p.Drain(); err != nil {
+		t.Fatal(err)
+	}
+	const records = 2000
+	n := testing.AllocsPerRun(5, func() {
+		for i := range records {
+			if !r.rec.Record(pdp.ClassDeny, &recs[i%10]) {
+				t.Fatal("the ring is full")
+			}
+		}
+		if err := p.Drain(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n > records/50 {
+		t.Errorf("%v allocations for %d records", n, records)
+	}
+}
