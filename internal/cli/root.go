@@ -29,6 +29,7 @@ http://127.0.0.1:8181, management on http://127.0.0.1:8282. All that can be set 
 		checkCommand(std),
 		policyCommand(std),
 		eventsCommand(std),
+		detectCommand(std),
 		versionCommand(std),
 	)
 	root.Args = func(cmd *cobra.Command, args []string) error { return paths(root, args) }

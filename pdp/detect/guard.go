@@ -110,11 +110,11 @@ func (d *Watcher) probe() {
 	}
 }
 
-// sweep goes through the incidents, a few a record, to say what a change of the guards makes of them.
+// sweep goes through the incidents, a part of them a record, to say what a change of the guards makes of them.
 func (d *Watcher) sweep() { d.sweeping = 0 }
 
 const (
-	sweepSlots = 64
+	sweepSlots = 4096
 	sweepTells = 8
 )
 

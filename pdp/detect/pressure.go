@@ -24,20 +24,27 @@ const (
 	pressureQuiet = minute
 )
 
+const sweepsAGauge = 8
+
 // Gauge takes a reading; call it about once a second, on the goroutine of Observe. now is the wall clock: pressure is
 // no record's, and a journal that is read again tells nothing of it.
 func (d *Watcher) Gauge(now time.Time, r Reading, emit func(*Finding)) {
+	d.out = emit
+	defer func() { d.out = nil }()
+	for range sweepsAGauge {
+		if d.sweeping >= 0 {
+			d.sweepOn() // records may be long in coming
+		}
+	}
 	c := &d.c.Pressure
 	if !c.Enabled {
 		return
 	}
-	d.out = emit
 	at := now.UnixMicro()
 	shed := r.Shed > d.stats.shed && d.stats.gauged
 	d.stats.shed, d.stats.gauged = r.Shed, true
 	d.press(&d.system.ring, RingPressure, r.Ring, c.Ring, shed, at, "the event ring fills up")
 	d.press(&d.system.disk, DiskPressure, r.Disk, c.Disk, false, at, "the journal's disk fills up")
-	d.out = nil
 }
 
 func (d *Watcher) press(p *pressure, det Detector, percent float64, limit int, shed bool, at int64, what string) {
