@@ -237,3 +237,25 @@ func BenchmarkNativeStructured(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkLoadByEngine loads structured rules, from text to the first answer; the difference is the native engine's.
+//
+//	go test ./rules -run '^$' -bench BenchmarkLoadByEngine -count 6 | benchstat -col /engine -
+func BenchmarkLoadByEngine(b *testing.B) {
+	for _, n := range []int{1000, 10000} {
+		var rs []string
+		for i := range n {
+			rs = append(rs, fmt.Sprintf(`{"rule_id":"r%d","effect":"allow","conditions":[{"field":"agent_role","operator":"==","value":"role%d"},{"field":"action","operator":"in","value":["act%d","x"]}]}`, i, i, i%7))
+		}
+		root := dir(b, map[string]string{"a.json": `{"policy_id":"a","rules":[` + strings.Join(rs, ",") + `]}`})
+		for _, e := range []rules.Engine{rules.EngineTopdown, rules.EngineNative} {
+			b.Run(fmt.Sprintf("rules=%d/engine=%s", n, e), func(b *testing.B) {
+				for b.Loop() {
+					if _, err := rules.Load(context.Background(), rules.Options{Paths: []string{root}, Engine: e}); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}

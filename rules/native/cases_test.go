@@ -164,6 +164,15 @@ w := x if { [x, x] = [1, 2] }`, usual, nil},
 q := [[x, y] | some x in input.l; y := [z | some z in input.l; z < x]]
 r := {x | some x in input.missing}
 s := count({x | x := input.l[_]})`, usual, nil},
+	{"of equal members the last value of a comprehension stays, and the first of a rule", `p := {k: v | some v in [1, 1.0]; k := "a"}
+q[k] := v if { some v in [1, 1.0]; k := "a" }
+r := {"a": 1, "a": 1.0}
+s := {input.x: 1, "b": 1.0}`, usual, []string{"p", "q", "s"}},
+	{"documents inside and outside of a with do not mix", `n := count([x | some x in input.l; x > 0])
+a := [[n, m, n] | some k in [[1], [1, 2], []]; m := n with input.l as k]
+b := [[n, y] | some k in [1, 2]; y := z with input.l as [k]]
+z := [n, input.l]
+c := [n, d, n] if d := n with input.l as []`, usual, []string{"a", "b", "c"}},
 	{"templates render what is undefined", `p := $"hi {input.x} {input.zzz} {input.l}"`, usual, nil},
 	{"time and randomness are one value an evaluation", `p if time.now_ns() == time.now_ns()
 q if rand.intn("a", 1000000) == rand.intn("a", 1000000)

@@ -44,9 +44,13 @@ type rule struct {
 
 // document is the value of a group that is no function. It is computed once in a scope.
 func (m *machine) document(g *group) val {
-	e := &m.memo[g.id]
-	if e.gen == m.gen {
+	docs := m.docs
+	if e := &m.memo[g.id]; e.gen == m.gen {
 		return e.v
+	} else if docs != nil {
+		if v, ok := docs[g.id]; ok {
+			return v
+		}
 	}
 	switch g.shape {
 	case function:
@@ -70,7 +74,11 @@ func (m *machine) document(g *group) val {
 	if m.err != nil {
 		return val{}
 	}
-	*e = memoEntry{gen: gen, v: v}
+	if docs != nil {
+		docs[g.id] = v
+	} else {
+		m.memo[g.id] = memoEntry{gen: gen, v: v}
+	}
 	return v
 }
 

@@ -40,7 +40,8 @@ type scope struct {
 	overlay val         // data as far as it is replaced
 	targets *targetList // which paths of data are
 	mocks   *mockFrame
-	gen     uint64 // what was computed under another number is not valid here
+	gen     uint64      // what was computed under another number is not valid here
+	docs    map[int]val // inside of a with: the documents of groups; outside they are in machine.memo
 }
 
 // machine is the state of one evaluation, pooled by its Engine.

@@ -137,7 +137,6 @@ func (v *vars) comprehension(b ast.Body, k kind, key, value *ast.Term) (getter, 
 				if !m.equal(n.e[i+1], x) {
 					return m.conflict(&group{shape: nested, name: "comprehension"})
 				}
-				return more
 			}
 			n.put(m, kv, x)
 		}

@@ -93,7 +93,7 @@ func (v *vars) with(e *ast.Expr) (builder, error) {
 				}
 			}
 			m.genTop++
-			p.inner.gen = m.genTop
+			p.inner.gen, p.inner.docs = m.genTop, map[int]val{}
 			m.withs, m.scope = append(m.withs, p), p.inner
 			c := run(f)
 			m.withs, m.scope = m.withs[:len(m.withs)-1], p.outer
