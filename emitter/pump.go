@@ -205,6 +205,9 @@ const detected = 4
 var errTooLong = errors.New("longer than an event may be")
 
 func (p *Pump) emitEvent(e *pdp.Event) {
+	if !p.due(e) {
+		return
+	}
 	err := errTooLong
 	if p.number < perRecord {
 		lines, ok := p.enc.Event(p.batch.Lines, e, p.origin.id(p.at, p.number))
@@ -221,16 +224,25 @@ func (p *Pump) emitEvent(e *pdp.Event) {
 	}
 }
 
+// due says whether the journal is still owed an event. A start offers again what it does not know to be journaled.
+func (p *Pump) due(e *pdp.Event) bool {
+	if e.Owed == 0 {
+		return true
+	}
+	if e.Owed <= p.batch.Marks[markOwed] {
+		return false
+	}
+	p.batch.Marks[markOwed] = e.Owed
+	return true
+}
+
 func (p *Pump) ready(pos uint64, raw []byte) error {
 	var e pdp.Event
 	if err := pdp.ParseEvent(raw, &e); err != nil {
 		return err
 	}
-	if e.Owed != 0 {
-		if e.Owed <= p.batch.Marks[markOwed] {
-			return nil // offered again by a start, and journaled before
-		}
-		p.batch.Marks[markOwed] = e.Owed
+	if !p.due(&e) {
+		return nil
 	}
 	lines, ok := p.enc.Event(p.batch.Lines, &e, p.origin.id(pos, 0))
 	if !ok {
