@@ -107,3 +107,8 @@ func Deciding(form Form, texts []Text) []byte {
 	}
 	return out
 }
+
+// Equal says whether two readings found the same.
+func (f *Files) Equal(g *Files) bool {
+	return slices.EqualFunc(f.list, g.list, func(a, b file) bool { return a.name == b.name && bytes.Equal(a.text, b.text) })
+}

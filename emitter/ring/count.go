@@ -86,3 +86,7 @@ func (h *header) done() (cursor uint64, n [pdp.Classes]uint64) {
 	}
 	return cursor, n
 }
+
+// Refuse counts a record that its producer leaves out on purpose as offered and shed: what is not kept is counted,
+// whoever decides it. It costs one atomic addition.
+func (r *Ring) Refuse(c pdp.Class) { r.refuse(c, 0) }

@@ -15,6 +15,7 @@ func (l *loader) check() {
 	l.rule("detect.denials.medium", []string{"detect.denials.high", "detect.denials.critical"},
 		c.Detect.Denials.Medium < c.Detect.Denials.High && c.Detect.Denials.High < c.Detect.Denials.Critical,
 		"expected medium below high and high below critical")
+	l.immune()
 	j := c.Events.Journal
 	l.rule("events.journal.retain_size", []string{"events.journal.segment_size"},
 		j.RetainSize == 0 || j.RetainSize >= j.SegmentSize,
@@ -22,6 +23,16 @@ func (l *loader) check() {
 	l.rule("data.peer_uids", []string{"data.socket", "extauthz.socket"},
 		len(c.Data.PeerUIDs) == 0 || c.Data.Socket != "" || c.ExtAuthz.Socket != "",
 		"bounds who may connect to a socket, but neither data.socket nor extauthz.socket is set")
+}
+
+func (l *loader) immune() {
+	i := &l.cfg.Immune
+	l.rule("immune.quarantine.max_ttl", []string{"immune.quarantine.ttl"}, i.MaxTTL >= i.TTL,
+		"expected at least immune.quarantine.ttl")
+	b := &i.BrownOut
+	l.rule("immune.brown_out.detectors", []string{"immune.brown_out.allows", "immune.brown_out.leave"},
+		b.Leave < b.Detectors && b.Detectors <= b.Allows,
+		"expected more than immune.brown_out.leave and at most immune.brown_out.allows")
 }
 
 // rule reports detail at key unless holds. others are the further keys that it reads.

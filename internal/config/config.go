@@ -177,6 +177,23 @@ type Immune struct {
 	ProtectAt      string // a severity
 	Exempt         []string
 	MaxQuarantined Quota
+	TTL, MaxTTL    time.Duration // of self-protection's quarantines
+	Healing        Healing
+	BrownOut       BrownOut
+}
+
+// Healing says when a change of policies is taken back.
+type Healing struct {
+	Enabled         bool
+	Window          time.Duration
+	Errors, Percent int
+}
+
+// BrownOut says when optional work is left out, in percent of the ring.
+type BrownOut struct {
+	Enabled                  bool
+	Detectors, Allows, Leave int
+	Calm                     time.Duration
 }
 
 // Log is what is said on standard error.
