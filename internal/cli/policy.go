@@ -15,13 +15,14 @@ import (
 func policyCommand(std Stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policy",
-		Short: "Validate, test, list and convert policies",
+		Short: "Validate, test, list and convert policies, and manage those of a running sidecar",
 		Args: func(cmd *cobra.Command, args []string) error {
 			return unknownCommand(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(validateCommand(std), testCommand(std), listCommand(std), convertCommand(std))
+	cmd.AddCommand(validateCommand(std), testCommand(std), listCommand(std), convertCommand(std),
+		getCommand(std), applyCommand(std), deleteCommand(std), rollbackCommand(std), diffCommand(std))
 	return cmd
 }
 
@@ -36,12 +37,23 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 func listCommand(std Stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list [POLICY_PATH...]",
-		Short: "List the policies of the paths, the built-in and the disabled ones too",
+		Short: "List the policies of the paths, or of a running sidecar, the built-in and the disabled ones too",
 	}
-	source := configFlags(cmd, false)
+	flags := manageFlags(cmd)
+	running := cmd.Flags().Bool("running", false, "ask the running sidecar, as does --management")
 	out := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cfg, err := source.load(std, args, false)
+		if *running || flags.at != "" {
+			if len(args) > 0 {
+				return errors.New("expected policy paths, or --running or --management")
+			}
+			m, err := flags.open(std)
+			if err != nil {
+				return err
+			}
+			return listRemote(cmd.Context(), m, std, out.json())
+		}
+		cfg, err := flags.source.load(std, args, false)
 		if err != nil {
 			return err
 		}

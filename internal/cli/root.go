@@ -28,6 +28,8 @@ http://127.0.0.1:8181, management on http://127.0.0.1:8282. All that can be set 
 		configCommand(std),
 		checkCommand(std),
 		policyCommand(std),
+		threatsCommand(std),
+		immuneCommand(std),
 		eventsCommand(std),
 		detectCommand(std),
 		versionCommand(std),
