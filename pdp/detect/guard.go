@@ -24,10 +24,21 @@ func (d *Watcher) limit() int {
 	return max(d.c.Fleet.AtLeast, (active*d.c.Fleet.Percent+99)/100)
 }
 
+// accused is for how many subjects at once a detector fires, or would: where it looks at denials, those too whom the
+// active revision denies what they were permitted before, though they may call too seldom to reach a threshold.
+func (d *Watcher) accused(det Detector) int {
+	n := d.guards[det].fires.sum()
+	if det == RepeatedDenials || det == Probing {
+		d.deprived.tick(d.now)
+		n = max(n, d.deprived.sum())
+	}
+	return n
+}
+
 // guard looks whether a detector fires for too many at once.
 func (d *Watcher) guard(det Detector) {
 	g := &d.guards[det]
-	n := g.fires.sum()
+	n := d.accused(det)
 	if n < d.limit() {
 		return
 	}
@@ -78,7 +89,7 @@ func (d *Watcher) settle() {
 		if !g.tripped {
 			continue
 		}
-		if g.fires.sum() >= d.limit() {
+		if d.accused(det) >= d.limit() {
 			g.over = d.now
 		} else if d.now-g.over > d.fleetWindow {
 			d.endGuard(det)

@@ -13,10 +13,11 @@ type revisions struct {
 	gen   uint32 // counts activations
 	past  [4]pastRevision
 
-	probation    bool  // the revision is young, and could be at fault
-	activated    int64 // when
-	activeBefore int   // subjects that were active then
-	permitted    uint32
+	probation    bool   // the revision is young, and could be at fault
+	activated    int64  // when
+	activeBefore int    // subjects that were active then
+	permitted    uint32 // subjects permitted under it so far
+	deprived     tally  // subjects denied under it, never permitted, that were permitted under one before
 }
 
 type pastRevision struct {
@@ -85,6 +86,7 @@ func (d *Watcher) activate() {
 		d.guards[det].fires.clear()
 		d.guards[det].near.clear()
 	}
+	d.deprived.clear()
 	d.system.anew()
 	d.probation, d.activated, d.permitted = true, d.now, 0
 	d.activeBefore = d.active.sum()
@@ -93,10 +95,24 @@ func (d *Watcher) activate() {
 	}
 }
 
-// permit notes that a subject was permitted under the young revision.
-func (d *Watcher) permit(s *subject, rec *pdp.Record) {
-	if d.probation && s.permitted != d.gen && rec.Flags.Has(pdp.FlagAllowed) {
+// standing notes whether the subject was permitted under the active revision; and where it was under an earlier one, and
+// is denied now, that this revision may have taken something from it.
+func (d *Watcher) standing(s *subject, rec *pdp.Record, denied, straggler bool) {
+	switch {
+	case straggler || s.permitted == d.gen:
+	case rec.Flags.Has(pdp.FlagAllowed):
+		if d.probation {
+			d.permitted++
+		}
 		s.permitted = d.gen
-		d.permitted++
+		if s.deprived == d.gen {
+			d.deprived.drop(s.deprivedAt)
+			s.deprivedAt = 0
+		}
+	case denied && s.permitted != 0:
+		if s.deprived != d.gen {
+			s.deprived, s.deprivedAt = d.gen, 0
+		}
+		d.deprived.mark(&s.deprivedAt, d.now)
 	}
 }

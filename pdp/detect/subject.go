@@ -7,12 +7,14 @@ import (
 	"time"
 )
 
-// subject is what is remembered of one who calls: 112 bytes, and 26 in the index.
+// subject is what is remembered of one who calls: 120 bytes, and 26 in the index.
 type subject struct {
 	first, last int64
 	seen        uint32
 	epoch       uint32 // of the tally of active subjects
-	permitted   uint32 // generation in which it was permitted
+	permitted   uint32 // generation in which it was permitted last
+	deprived    uint32 // generation in which it was denied though permitted before
+	deprivedAt  uint32 // epoch of the tally of those
 	gen         uint32 // generation of the window that is being counted
 	role        uint64 // hash of the last one, 0: none
 	roleAt      int64
@@ -39,6 +41,9 @@ func (d *Watcher) remember(who key) *subject {
 		}
 		if d.index.tags[i] != 0 {
 			d.active.drop(d.subjects[i].epoch)
+			if d.subjects[i].deprived == d.gen {
+				d.deprived.drop(d.subjects[i].deprivedAt)
+			}
 		}
 		d.subjects[i] = subject{first: d.now, last: d.now}
 		d.index.put(i, who, d.now, 0)

@@ -106,6 +106,7 @@ func New(o Options) (*Watcher, error) {
 	d.suspects = make([]suspect, d.suspectIndex.slots())
 	d.items = make([]item, d.suspectIndex.slots()*d.perSuspect())
 	d.windows.denials, d.windows.paths = width(max(us(c.Denials.Window), second)), width(max(us(c.PathConfusion.Window), second))
+	d.deprived = newTally(d.fleetWindow)
 	d.incidentIndex = newIndex(incidents, d.quiet)
 	d.incidents = make([]incident, d.incidentIndex.slots())
 	for i := range d.guards {
@@ -169,9 +170,10 @@ const overtaken = 10 * second
 func (d *Watcher) subject(rec *pdp.Record, straggler bool) {
 	who := d.who(rec.SubjectType, rec.SubjectID)
 	quarantined := rec.Flags.Has(pdp.FlagQuarantined)
+	denied := rec.Effect == pdp.Deny && rec.Fault == pdp.NoFault && !quarantined && !straggler
 	o := offence{record: rec}
 	if s := d.remember(who); s != nil {
-		d.permit(s, rec)
+		d.standing(s, rec, denied, straggler)
 		if !quarantined && !d.lean.Load() {
 			d.observeRate(who, s, &o)
 			d.observeAction(who, s, &o)
@@ -194,7 +196,7 @@ func (d *Watcher) subject(rec *pdp.Record, straggler bool) {
 	if d.c.PathConfusion.Enabled && rec.Flags.Has(pdp.FlagPathDiffers) {
 		d.observePath(who, &o)
 	}
-	if rec.Effect == pdp.Deny && rec.Fault == pdp.NoFault && !quarantined && !straggler {
+	if denied {
 		d.observeDenial(who, &o)
 	}
 }
