@@ -14,6 +14,11 @@ func (v *vars) body(b ast.Body) (builder, error) {
 	parts := make([]builder, 0, len(b))
 	joined := false
 	for i, e := range b {
+		if ok, err := v.alias(e, b[i+1:]); err != nil {
+			return nil, err
+		} else if ok {
+			continue
+		}
 		v.hint = nil
 		if i+1 < len(b) && !joined {
 			v.hint = v.joinHint(e, b[i+1])

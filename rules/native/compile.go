@@ -196,13 +196,15 @@ type vars struct {
 	slot  map[ast.Var]int
 	bound map[ast.Var]bool
 	top   *registers
-	hint  *join // for the reference that is about to be compiled
+	hint  *join              // for the reference that is about to be compiled
+	uses  map[ast.Var]int    // in the rule; nil: not known
+	read  map[ast.Var]getter // variables without a register: see alias
 }
 
 type registers struct{ n int }
 
 func (c *compiler) scope(g *group) *vars {
-	return &vars{c: c, g: g, slot: map[ast.Var]int{}, bound: map[ast.Var]bool{}, top: &registers{}}
+	return &vars{c: c, g: g, slot: map[ast.Var]int{}, bound: map[ast.Var]bool{}, top: &registers{}, read: map[ast.Var]getter{}}
 }
 
 // inner is a closure's view: what it binds does not bind outside.
@@ -211,7 +213,7 @@ func (v *vars) inner() *vars {
 	for k := range v.bound {
 		b[k] = true
 	}
-	return &vars{c: v.c, g: v.g, slot: v.slot, bound: b, top: v.top}
+	return &vars{c: v.c, g: v.g, slot: v.slot, bound: b, top: v.top, uses: v.uses, read: v.read}
 }
 
 func (v *vars) temp() int {
@@ -232,7 +234,7 @@ func (v *vars) bind(x ast.Var) int {
 // rule compiles one rule: arguments, body, head.
 func (c *compiler) rule(g *group, r *ast.Rule) (step, error) {
 	s := c.scope(g)
-	s.top.n = g.arity
+	s.top.n, s.uses = g.arity, countUses(r)
 	var args []builder
 	for i, a := range r.Head.Args {
 		b, err := s.argument(i, a)

@@ -21,6 +21,9 @@ func (v *vars) term(t *ast.Term) (getter, error) {
 		if !v.bound[x] {
 			return nil, unable(t.Location, "variable %v is not bound", x)
 		}
+		if get := v.read[x]; get != nil {
+			return get, nil
+		}
 		slot := v.slot[x]
 		return func(f *frame) val { return f.r[slot] }, nil
 	case ast.Ref:
