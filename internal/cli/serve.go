@@ -43,6 +43,7 @@ type sidecar struct {
 	state     *state.State
 	keeping   *keeping
 	stored    stored
+	immunity  *immunity
 	engine    *engine.Engine
 	policies  *policies
 	health    *health.Health
@@ -98,19 +99,24 @@ func (s *sidecar) open(ctx context.Context) (err error) {
 	if err = s.openStored(); err != nil {
 		return err
 	}
+	if err = s.openImmunity(); err != nil {
+		return err
+	}
 	o := engine.Options{Deadline: s.cfg.Data.Deadline, Quarantine: s.stored.quarantine}
 	if s.recording != nil {
-		o.Recorder, o.Strict, o.Input = s.recording, s.cfg.Events.Strict, s.cfg.Events.Input
+		o.Recorder, o.Strict, o.Input = leanRecorder{s.recording, &s.immunity.shedding}, s.cfg.Events.Strict, s.cfg.Events.Input
 	}
 	s.engine = engine.New(o)
 	if err = s.policies.start(ctx, s.engine); err != nil {
 		return err
 	}
+	s.immunity.start(ctx)
 	s.health = health.New(s.checks()...)
 	if err = s.openPlanes(); err != nil {
 		return err
 	}
 	s.export()
+	s.immunity.export(s.metrics)
 	return nil
 }
 
@@ -157,7 +163,7 @@ func (s *sidecar) wait(ctx context.Context, signals <-chan os.Signal) error {
 			return s.drain(signals)
 		case sig := <-signals:
 			if sig == syscall.SIGHUP {
-				s.policies.reload("SIGHUP")
+				s.policies.reload(whySignal)
 				continue
 			}
 			s.log.Info().Str("signal", sig.String()).Dur("delay_ms", s.cfg.Data.DrainDelay).Msg("draining")

@@ -40,6 +40,7 @@ func (p *policies) Compile(ctx context.Context, sources []policy.Source, fresh b
 		if files, err = rules.ReadFiles(o.Paths); err != nil {
 			return nil, compileProblem(err)
 		}
+		files = p.trusted(files)
 	}
 	o.Files, o.Difference = files, p.differs
 	o.Extra = make([]rules.Source, len(sources))
@@ -69,6 +70,9 @@ func (p *policies) Activate(set *policy.Set) {
 	p.set.Store(loaded)
 	p.twins.activate(loaded)
 	p.engine.Activate(set.Snapshot)
+	if p.activated != nil {
+		p.activated(set.Snapshot)
+	}
 }
 
 // RulesOf implements policy.Compiler.

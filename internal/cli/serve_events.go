@@ -17,6 +17,7 @@ import (
 	"thymus/internal/metrics/prom"
 	"thymus/pdp"
 	"thymus/pdp/admin"
+	"thymus/pdp/detect"
 	"thymus/pdp/engine"
 )
 
@@ -33,6 +34,15 @@ type recording interface {
 	Publish(c pdp.Class, e *pdp.Event) error
 	Room(c pdp.Class) bool
 	Owed() uint64
+	// Refuse counts a record that is left out on purpose as shed.
+	Refuse(c pdp.Class)
+	// Pressure is how full the ring is.
+	Pressure() detect.Reading
+	// ReadJournal reads from a time on, but no more than the last events.
+	ReadJournal(from time.Time, most uint64) (*journal.Reader, error)
+	// JournalDir is where the journal lies; EventLog is the journal for the event stream.
+	JournalDir() string
+	EventLog() admin.EventLog
 	// Checks are the conditions of readiness that are the recording's.
 	Checks() []health.Check
 	// Export adds the metrics of ring, journal and sinks. It is called once.

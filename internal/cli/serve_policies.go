@@ -32,6 +32,8 @@ type policies struct {
 	set       atomic.Pointer[rules.Set]
 	engine    *engine.Engine
 	recording recording
+	activated func(*pdp.Snapshot)      // told of each set that decides from now on; may be nil
+	withheld  atomic.Pointer[withheld] // files that self-healing keeps out; nil: none
 	twins     twins
 
 	good, bad atomic.Uint64 // reloads
@@ -105,6 +107,9 @@ func (p *policies) stop() {
 	p.done.Wait()
 }
 
+// whySignal is the reason of a reload that an operator asked for.
+const whySignal = "SIGHUP"
+
 // reload asks for a load and returns at once.
 func (p *policies) reload(why string) {
 	select {
@@ -115,6 +120,9 @@ func (p *policies) reload(why string) {
 
 func (p *policies) load(ctx context.Context, why string) {
 	start := time.Now()
+	if why == whySignal {
+		p.withheld.Store(nil) // the operator insists
+	}
 	_, changed, err := p.store.Reload(ctx)
 	if ctx.Err() != nil {
 		return

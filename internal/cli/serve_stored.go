@@ -11,21 +11,22 @@ import (
 
 // stored is what lies in the state besides policies.
 type stored struct {
-	threats    threat.Registry
+	threats    threats
+	redis      *threat.Redis // nil: threats are kept here
 	immune     *immune.Log
 	quarantine *immune.Quarantine
 }
 
 // openStored reads threats, immune events and quarantine.
 func (s *sidecar) openStored() (err error) {
-	if s.stored.threats, err = threat.OpenEmbedded(s.state, time.Now); err != nil {
-		return key("dir", fmt.Errorf("threats: %w", err))
+	if err = s.openThreats(); err != nil {
+		return err
 	}
 	if s.stored.immune, err = immune.OpenLog(s.state, time.Now); err != nil {
 		return key("dir", fmt.Errorf("immune events: %w", err))
 	}
 	s.policies.twins.tell = s.stored.immune.Publish
-	if s.stored.quarantine, err = immune.OpenQuarantine(s.state, time.Now, nil); err != nil {
+	if s.stored.quarantine, err = immune.OpenQuarantine(s.state, time.Now, s.quarantineChanged); err != nil {
 		return key("dir", fmt.Errorf("quarantine: %w", err))
 	}
 	return nil
@@ -34,10 +35,20 @@ func (s *sidecar) openStored() (err error) {
 // serveStored gives it to the management plane.
 func (s *sidecar) serveStored(o *admin.Options) {
 	o.Threats, o.Immune, o.Quarantine = s.stored.threats, s.stored.immune, s.stored.quarantine
+	o.Protection = s.immunity
+	if s.recording != nil {
+		o.Events = s.recording.EventLog()
+	}
 }
 
 // closeStored ends what runs for it.
 func (s *sidecar) closeStored() {
+	if s.immunity != nil {
+		s.immunity.stop()
+	}
+	if s.stored.redis != nil {
+		_ = s.stored.redis.Close() // the client's connections; what it owes waits in Redis
+	}
 	if s.stored.quarantine != nil {
 		s.stored.quarantine.Close()
 	}

@@ -113,10 +113,11 @@ type Stats struct {
 	ByStatus   map[Status]int   `json:"by_status"`
 	BySeverity map[Severity]int `json:"by_severity"`
 	ByType     map[string]int   `json:"by_type"`
+	Open       map[Severity]int `json:"-"` // of those that do harm yet: neither mitigated nor final
 }
 
 func newStats() Stats {
-	s := Stats{ByStatus: map[Status]int{}, BySeverity: map[Severity]int{}, ByType: map[string]int{}}
+	s := Stats{ByStatus: map[Status]int{}, BySeverity: map[Severity]int{}, ByType: map[string]int{}, Open: map[Severity]int{}}
 	for _, n := range Statuses() {
 		s.ByStatus[n] = 0
 	}
@@ -131,4 +132,7 @@ func (s *Stats) add(t *Threat) {
 	s.ByStatus[t.Status]++
 	s.BySeverity[t.Severity]++
 	s.ByType[t.Type]++
+	if !t.Status.ended() {
+		s.Open[t.Severity]++
+	}
 }

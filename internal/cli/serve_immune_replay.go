@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"time"
+
+	"thymus/emitter"
+	"thymus/emitter/journal"
+	"thymus/pdp"
+	"thymus/pdp/detect"
+	"thymus/pdp/immune"
+)
+
+// Bounds of what a start reads again.
+const (
+	replayAge    = 10 * time.Minute
+	replayEvents = 400_000
+	replayTime   = 2 * time.Second
+	replayDrain  = time.Second // for the ring, which may hold records of an earlier life
+)
+
+// replay shows the detectors the journal's end, so that a restart neither forgets what was going on nor loses what a
+// kill kept from being found. What was found before is found again under the same incident, and does nothing twice.
+func (m *immunity) replay() {
+	s := m.s
+	if len(s.cfg.Events.Mask) > 0 {
+		return // names in the journal are not those of the records
+	}
+	begin := time.Now()
+	for s.recording.Pressure().Ring > 0 && time.Since(begin) < replayDrain {
+		time.Sleep(time.Millisecond)
+	}
+	r, err := s.recording.ReadJournal(begin.Add(-replayAge), replayEvents)
+	if err != nil {
+		s.log.Warn().Err(err).Msg("the journal's end is not read again: detection begins without a past")
+		return
+	}
+	defer r.Close()
+	var c journal.Chunk
+	var h emitter.Head
+	var rec pdp.Record
+	n := 0
+	for time.Since(begin) < replayTime+replayDrain {
+		ok, err := r.Next(&c)
+		if err != nil {
+			s.log.Warn().Err(err).Msg("the journal's end is not read again: detection begins without a past")
+		}
+		if err != nil || !ok {
+			break
+		}
+		for _, line := range c.All {
+			if !emitter.ParseHead(line, &h) || string(h.Type) != emitter.TypeEvaluated {
+				continue
+			}
+			if is, err := detect.ReadEvaluated(line, &rec); err != nil || !is || rec.Time < begin.Add(-replayAge).UnixNano() {
+				continue
+			}
+			if rec.Time <= s.stored.quarantine.Released(immune.Subject{Type: rec.SubjectType, ID: rec.SubjectID}) {
+				continue // its windows were cleared
+			}
+			m.watcher.Observe(&rec, m.found)
+			n++
+		}
+	}
+	s.log.Debug().Int("decisions", n).Dur("took_ms", time.Since(begin)).Msg("the journal's end read again")
+}
+
+// ReadJournal reads from a time on, but no more than the last events.
+func (e *events) ReadJournal(from time.Time, most uint64) (*journal.Reader, error) {
+	r := e.journal.Reader(0)
+	if err := r.SeekTime(from.UnixNano()); err != nil {
+		return nil, err
+	}
+	if next := e.journal.Next(); next > most && r.Seq() < next-most {
+		_ = r.Close() // another is opened
+		r = e.journal.Reader(next - most)
+	}
+	return r, nil
+}
+
+// Pressure is how full the ring is, and what it refused.
+func (e *events) Pressure() detect.Reading {
+	p := detect.Reading{Ring: 100 * float64(e.ring.Backlog()) / float64(e.ring.Capacity())}
+	for _, n := range e.ring.Shed() {
+		p.Shed += n
+	}
+	return p
+}
+
+// Refuse counts a record that is left out on purpose.
+func (e *events) Refuse(c pdp.Class) { e.ring.Refuse(c) }
+
+// JournalDir is where the journal lies.
+func (e *events) JournalDir() string { return e.journal.Dir() }
