@@ -12,7 +12,7 @@ type plan struct {
 	o       *Options
 	base    time.Time
 	warm    int64 // calls that should begin from here on count
-	end     int64 // none begins any more
+	end     int64 // none should begin any more
 	timeout int64
 	stop    atomic.Bool // the caller has had enough
 }
@@ -65,7 +65,22 @@ func (l *lane) due(now int64) (intended int64, yes bool) {
 		return now, now < l.p.end
 	}
 	intended = l.sched.next()
-	return intended, intended <= now && intended < l.p.end
+	return intended, intended <= now && intended < l.p.end && now < l.p.end+grace
+}
+
+// grace is how long after the end the last calls may still begin, in nanoseconds: enough for a generator that was late,
+// too little for a backlog, which is the server's and counts as unsent.
+const grace = int64(10e6)
+
+// over says that no call begins any more.
+func (l *lane) over(now int64) bool {
+	switch {
+	case l.p.stop.Load():
+		return true
+	case now < l.p.end:
+		return false
+	}
+	return !l.open() || now >= l.p.end+grace || l.sched.next() >= l.p.end
 }
 
 // take counts a call that begins and says which it is. free is since when its connection was.

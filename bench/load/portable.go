@@ -68,10 +68,11 @@ func (d *portable) turn(free int64) (c *Call, intended, begun int64) {
 	l := d.lane
 	for {
 		now := l.p.now()
-		if now >= l.p.end || l.p.stop.Load() {
+		d.mu.Lock()
+		if l.over(now) {
+			d.mu.Unlock()
 			return nil, 0, 0
 		}
-		d.mu.Lock()
 		if at, yes := l.due(now); yes {
 			c = l.take(at, now, free)
 			l.publish(now)

@@ -88,7 +88,7 @@ func (w *worker) run() error {
 	}
 	for {
 		now = w.issue(now)
-		over := now >= w.p.end || w.p.stop.Load()
+		over := w.over(now)
 		if over && (w.busy == 0 || now >= w.p.end+w.p.timeout || w.p.stop.Load()) {
 			break
 		}

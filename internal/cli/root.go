@@ -31,6 +31,7 @@ http://127.0.0.1:8181, management on http://127.0.0.1:8282. All that can be set 
 		threatsCommand(std),
 		immuneCommand(std),
 		eventsCommand(std),
+		benchCommand(std),
 		detectCommand(std),
 		versionCommand(std),
 	)
