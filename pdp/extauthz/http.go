@@ -1,0 +1,115 @@
+package extauthz
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"thymus/pdp"
+)
+
+// The paths of the HTTP surfaces. Below the first lies the original request's own path.
+const (
+	pathEnvoy   = "/ext_authz/envoy"
+	pathNginx   = "/ext_authz/nginx"
+	pathForward = "/ext_authz/forward"
+)
+
+// Serve answers a proxy's call over HTTP: 200 is a permit, everything else a denial. ctx and peer are lent until it
+// returns. What the request's target says is read raw, before any normalisation.
+func (m *Mesh) Serve(ctx *fasthttp.RequestCtx, peer *pdp.Peer) {
+	t := m.turn()
+	defer t.release()
+	defer t.end(pdp.SurfaceHTTP)
+	defer func() {
+		if r := recover(); r != nil {
+			m.panicked(r)
+			ctx.SetConnectionClose()
+			ctx.Response.Reset()
+			ctx.Response.SetStatusCode(http.StatusForbidden)
+		}
+	}()
+	t.start = time.Now()
+	if err := t.told.tell(&ctx.Request); err != nil {
+		t.reject(err.Error())
+	} else {
+		t.frame = t.told.appendRequest(t.frame[:0], t.start)
+		t.load(t.frame)
+		t.decide(pdp.SurfaceHTTP, peer)
+	}
+	t.reply(ctx, bytes.HasPrefix(ctx.Request.Header.RequestURI(), []byte(pathEnvoy)))
+}
+
+// load makes t ready to decide about a message.
+func (t *turn) load(message []byte) {
+	t.tape.load(len(message))
+	t.tape.doc.Text = append(t.tape.doc.Text, message...)
+	t.size = len(message)
+}
+
+// reject denies a call whose proxy did not say what it has to. Where it names the action, that is a decision.
+func (t *turn) reject(cause string) {
+	if len(t.told.method) == 0 {
+		t.refuse(cause)
+		return
+	}
+	t.tape.load(0)
+	t.size = 0
+	call, err := t.m.o.Engine.Begin(1)
+	if err != nil {
+		t.refuse(err.Error())
+		return
+	}
+	t.call = call
+	t.unread(t.lent(string(t.told.method)), pdp.Span{}, pdp.SurfaceHTTP, cause)
+	t.conclude()
+}
+
+// lent copies s to the tape's text.
+func (t *turn) lent(s string) pdp.Span { return t.tape.doc.AddText(s) }
+
+func (m *Mesh) panicked(r any) {
+	m.panics.Add(1)
+	m.o.Log.Warn("a proxy's call ended in a panic", fmt.Errorf("%v\n%s", r, debug.Stack()))
+}
+
+// reply says the answer in HTTP.
+func (t *turn) reply(ctx *fasthttp.RequestCtx, envoy bool) {
+	h := &ctx.Response.Header
+	set := func(name, value string, more bool) {
+		if name[0] == ':' {
+			return // Envoy alone knows them
+		}
+		if more {
+			h.Add(name, value)
+		} else {
+			h.Set(name, value)
+		}
+	}
+	if !t.answer.permit {
+		status, body := t.denial(set)
+		t.frame = body
+		if status < 300 || status > 499 {
+			status = http.StatusForbidden
+		}
+		ctx.Response.SetStatusCode(status)
+		ctx.Response.SetBody(body)
+		return
+	}
+	ctx.Response.SetStatusCode(http.StatusOK)
+	gone := t.out[:0]
+	t.upstream(set, func(name string) {
+		if len(gone) > 0 {
+			gone = append(gone, ',')
+		}
+		gone = append(gone, name...)
+	})
+	t.downstream(set)
+	if t.out = gone; envoy {
+		h.SetBytesV("x-envoy-auth-headers-to-remove", gone)
+	}
+}
