@@ -149,7 +149,7 @@ func (c *compiler) tests(g *group, r *ast.Rule) []test {
 			if subject, prefix, found := prefixOf(t); found {
 				k, known := c.knownTerm(vars, subject)
 				if known && prefix != "" {
-					out = append(out, test{path: "^" + k.path, load: k.load, vals: []val{strVal(c.m.intern(prefix))}, prefix: true})
+					out = append(out, test{path: "^" + k.path, load: k.load, vals: []val{c.m.internText(prefix)}, prefix: true})
 				}
 				if known && texts[k.path] && t[0].String() == "startswith" {
 					continue

@@ -56,7 +56,7 @@ func (m *machine) fromAST(x ast.Value) (val, error) {
 	case ast.Number:
 		return numVal(string(x)), nil
 	case ast.String:
-		return strVal(m.intern(string(x))), nil
+		return m.internText(string(x)), nil
 	case *ast.Array:
 		n := m.arena.node()
 		for i := range x.Len() {
@@ -98,6 +98,12 @@ func (m *machine) constant(x ast.Value) (val, error) {
 		v.node().freeze(m, v.kind)
 	}
 	return v, err
+}
+
+func (m *machine) internText(s string) val {
+	v := strVal(m.intern(s))
+	v.shared = m.strings != nil && len(s) > 0
+	return v
 }
 
 // intern makes equal strings of the program share memory, so that most comparisons end with the address. Evaluations do

@@ -44,8 +44,8 @@ func (v *vars) joinHint(e, next *ast.Expr) *join {
 	}
 	j := &join{want: get}
 	for _, t := range field.Value.(ast.Ref)[1:] {
-		s := v.c.m.intern(string(t.Value.(ast.String)))
-		j.keys = append(j.keys, strVal(s))
+		s := string(t.Value.(ast.String))
+		j.keys = append(j.keys, v.c.m.internText(s))
 		j.path += s + "\xff"
 	}
 	j.path = v.c.m.intern(strings.Clone(j.path))

@@ -87,9 +87,8 @@ func (n *node) find(m *machine, k kind, key val) int {
 	st := stride(k)
 	if len(n.e) <= fewKeys*st {
 		if key.kind == text {
-			s := key.str()
 			for i := 0; i < len(n.e); i += st {
-				if e := &n.e[i]; e.kind == text && e.n == key.n && (e.p == key.p || e.str() == s) {
+				if e := &n.e[i]; e.kind == text && sameText(e, &key) {
 					return i
 				}
 			}

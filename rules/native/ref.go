@@ -242,7 +242,7 @@ func (c *compiler) inputPath(ts []*ast.Term) getter {
 	var id strings.Builder
 	for i, t := range ts {
 		s := string(t.Value.(ast.String))
-		names[i] = strVal(c.m.intern(s))
+		names[i] = c.m.internText(s)
 		id.WriteString(s)
 		id.WriteByte(0xff)
 	}

@@ -35,6 +35,7 @@ type val struct {
 	n      int64
 	kind   kind
 	onTape bool
+	shared bool // a text of the program: of two such, only those at one address are equal
 }
 
 func boolVal(b bool) val {
@@ -80,6 +81,10 @@ func (v val) size() int {
 	return len(v.node().e)
 }
 
+func sameText(a, b *val) bool {
+	return a.n == b.n && (a.p == b.p || !(a.shared && b.shared) && a.str() == b.str())
+}
+
 // equal is Rego's equality: 1 equals 1.0.
 func (m *machine) equal(a, b val) bool {
 	if a.kind != b.kind {
@@ -87,7 +92,7 @@ func (m *machine) equal(a, b val) bool {
 	}
 	switch a.kind {
 	case text:
-		return a.n == b.n && (a.p == b.p || a.str() == b.str())
+		return sameText(&a, &b)
 	case boolean:
 		return a.n == b.n
 	case number:
