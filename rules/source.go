@@ -40,7 +40,8 @@ func JSON(text []byte) ([]byte, error) {
 	return doc.appendJSON(nil), nil
 }
 
-// StructuredID is the id that a structured policy gives itself, without looking at anything else. Its error is Problems.
+// StructuredID is the id of a structured policy, which is checked by itself: whether it compiles with others is not.
+// Its error is Problems.
 func StructuredID(text []byte) (string, error) {
 	l := loader{}
 	doc, ok := l.parse("", bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("{")), text)
@@ -50,14 +51,11 @@ func StructuredID(text []byte) (string, error) {
 	if doc == nil || doc.kind != pdp.Object {
 		return "", Problems{{Detail: "expected a policy, an object"}}
 	}
-	switch id := doc.get("policy_id"); {
-	case id == nil:
-		return "", Problems{{Field: "policy_id", Detail: "is required"}}
-	case id.kind != pdp.String || id.text == "":
-		return "", Problems{{Field: "policy_id", Detail: "expected a string that is not empty, found " + describe(id)}}
-	default:
-		return id.text, nil
+	p, ok := readStructured("", doc, &l.problems)
+	if !ok {
+		return "", l.problems.orNil()
 	}
+	return p.id, nil
 }
 
 // RegoID is the id of the policy that a module's package names, without looking at anything else. Its error is

@@ -65,6 +65,7 @@ by itself.`,
 type draftFile struct {
 	name, id, media string
 	text            []byte
+	problem         error // why it need not be sent
 }
 
 func readDrafts(std Stdio, args []string) (out []draftFile, err error) {
@@ -155,9 +156,10 @@ func newDraft(name, media string, text []byte) (d draftFile, err error) {
 	}
 	if ps := (rules.Problems)(nil); errors.As(err, &ps) {
 		for i := range ps {
-			ps[i].File = name
+			ps[i].File = ""
+			d.id = ps[i].Policy
 		}
-		err = ps
+		d.problem, err = ps, nil
 	}
 	return d, err
 }
@@ -202,6 +204,10 @@ func (m *manager) applyAll(ctx context.Context, drafts []draftFile) ([]applied, 
 
 func (m *manager) apply(ctx context.Context, d *draftFile) (applied, error) {
 	a := applied{ID: d.id, File: d.name, Outcome: updatedOutcome}
+	if d.problem != nil {
+		a.Outcome, a.Problem = refusedOutcome, d.problem.Error()
+		return a, nil
+	}
 	var refused *refusal
 	_, before, err := m.do(ctx, send{method: http.MethodGet, path: policyPath(d.id)})
 	if errors.As(err, &refused) && refused.status == http.StatusNotFound {
@@ -234,7 +240,7 @@ func printApplied(std Stdio, all []applied, asJSON bool) error {
 	w := tabwriter.NewWriter(std.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tOUTCOME\tREVISION\tFILE")
 	for _, a := range all {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", line(a.ID), a.Outcome, revisionOf(&remotePolicy{Revision: a.Revision}), line(a.File))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", dash(line(a.ID)), a.Outcome, revisionOf(&remotePolicy{Revision: a.Revision}), line(a.File))
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -58,7 +58,9 @@ func (m *manager) sides(ctx context.Context, args []string, file string) (old, n
 		if err != nil {
 			return old, now, err
 		}
-		now = side{file, drafts[0].text}
+		if now = (side{file, drafts[0].text}); drafts[0].problem != nil {
+			return old, now, drafts[0].problem
+		}
 		if drafts[0].media != "text/plain" {
 			if now.text, err = rules.JSON(now.text); err == nil {
 				now.text, err = indented(now.text)

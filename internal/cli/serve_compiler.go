@@ -18,10 +18,10 @@ func (p *policies) Read(form policy.Form, text []byte) (id string, kept []byte, 
 		id, err = rules.RegoID(text)
 		return id, text, compileProblem(err)
 	}
-	if kept, err = rules.JSON(text); err != nil {
+	if id, err = rules.StructuredID(text); err != nil { // before the text loses its lines
 		return "", nil, compileProblem(err)
 	}
-	if id, err = rules.StructuredID(kept); err != nil {
+	if kept, err = rules.JSON(text); err != nil {
 		return "", nil, compileProblem(err)
 	}
 	var line bytes.Buffer

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 
@@ -22,14 +23,16 @@ func FailWith(w http.ResponseWriter, p *wire.Problem) {
 
 // answer sends a value as JSON.
 func answer(w http.ResponseWriter, status int, v any) {
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
 		Fail(w, http.StatusInternalServerError, "the answer could not be written as JSON")
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(b, '\n')) // the client may have gone
+	_, _ = w.Write(b.Bytes()) // the client may have gone
 }
 
 // requestID is the value of X-Request-ID if it is one that can be told again: up to 256 bytes of printable ASCII.

@@ -111,9 +111,16 @@ func withText(r policy.Revision) revisionDocument {
 	d := revisionDocument{Revision: r}
 	if r.Form == policy.Rego {
 		d.Rego = string(r.Text)
-	} else if len(r.Text) > 0 {
-		d.Policy = r.Text
+		return d
 	}
+	ms, err := readMembers(r.Text)
+	if err != nil {
+		return d // a deletion
+	}
+	if !ms.has("enabled") {
+		ms = append(ms, memberOf{"enabled", json.RawMessage("true")})
+	}
+	d.Policy = ms.append(nil)
 	return d
 }
 

@@ -49,9 +49,13 @@ func jsonDraft(body []byte, id string) (*draft, *wire.Problem) {
 	if ms.has("rego") {
 		return regoDraft(ms)
 	}
+	sent := len(ms)
 	ms = ms.without(serverMembers()...)
 	if ms.has("default_effect") && string(ms.find("default_effect")) == "null" {
 		ms = ms.without("default_effect")
+	}
+	if len(ms) == sent && (id == "" || ms.has("policy_id")) {
+		return &draft{policy.Draft{Form: policy.Structured, Text: body}, false}, nil // as it is, so that problems have its places
 	}
 	if id != "" && !ms.has("policy_id") {
 		raw, _ := json.Marshal(id) // a string

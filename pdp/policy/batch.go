@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"time"
 
 	"thymus/pdp"
 )
@@ -34,14 +35,22 @@ func (s *Store) submit(id string, who Actor, stage func(*Policy, *record) (*reco
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for !o.done {
+		time.Sleep(time.Until(s.rested))
 		batch := s.take()
 		if len(batch) == 0 {
 			break // somebody took it and panicked
 		}
+		begin := time.Now()
 		s.process(batch)
+		end := time.Now()
+		s.rested = end.Add(min(end.Sub(begin), longestRest))
 	}
 	return o
 }
+
+// longestRest bounds how long changes wait after others were made. They rest as long as those took, so that a stream of
+// changes leaves half a processor to decisions, and more of them share a compilation.
+const longestRest = 100 * time.Millisecond
 
 // take takes what waits, at most one change of a policy: the second is to see what the first made.
 func (s *Store) take() (batch []*op) {

@@ -26,6 +26,7 @@ type Store struct {
 	queue   []*op
 
 	mu     sync.Mutex  // held by whoever compiles, stores and swaps
+	rested time.Time   // when the next changes are made at the earliest
 	unsaid []pdp.Event // of reloads whose events found no room; recorded with the next change
 }
 

@@ -1,0 +1,106 @@
+package admin_test
+
+import (
+	"bytes"
+	"errors"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// cli runs a command against the sidecar.
+func (s *sidecar) cli(args ...string) (stdout, stderr string, code int) {
+	s.t.Helper()
+	args = append(args, "--management", s.management, "--token-file", filepath.Join(s.dir, "state", "management.token"))
+	cmd := exec.CommandContext(s.t.Context(), binary, args...)
+	cmd.Dir, cmd.Env = s.dir, []string{"HOME=" + s.dir}
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			s.t.Fatal(err)
+		}
+		code = exit.ExitCode()
+	}
+	return out.String(), errs.String(), code
+}
+
+func TestTheCommandLineManagesARunningSidecar(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir)
+	write(t, filepath.Join(dir, "p", "spending.json"), spending)
+	write(t, filepath.Join(dir, "p", "night.rego"), module)
+	write(t, filepath.Join(dir, "p", "night_test.rego"), "package x")
+	write(t, filepath.Join(dir, "p", "readme.txt"), "none")
+	write(t, filepath.Join(dir, "bad.yaml"), "policy_id: bad\nrules:\n- {rule_id: r, effect: alow}\n")
+	write(t, filepath.Join(dir, "more.json"), strings.Replace(spending, `"value":100`, `"value":200`, 1))
+	threat := s.must(201, "POST", "/v1/threats", `{"type":"probe","source":"waf","severity":"HIGH"}`).field("threat_id").(string)
+	for _, x := range []struct {
+		name string
+		args string
+		code int
+		out  []string // in standard output
+		err  string   // in standard error
+	}{
+		{"a folder is applied", "policy apply p", 0, []string{"spending  created  1", "night     created  1"}, ""},
+		{"again nothing changes", "policy apply p", 0, []string{"spending  unchanged  1", "night     unchanged  1"}, ""},
+		{"a bad one is refused by itself", "policy apply bad.yaml more.json", 1, []string{"bad refused -", "spending updated 2"}, "bad.yaml: policy bad: rule r: rules[0].effect: expected allow"},
+		{"as JSON", "policy apply more.json -o json", 0, []string{`"outcome": "unchanged"`, `"revision": 2`}, ""},
+		{"all are listed", "policy list", 0, []string{"spending", "api:spending", "admin_full_access", "builtin:"}, ""},
+		{"as JSON with what the API says", "policy list -o json", 0, []string{`"read_only": true`, `"policy_id": "night"`}, ""},
+		{"a source is Rego", "policy get night", 0, []string{module}, ""},
+		{"or lines of JSON without the server's words", "policy get spending", 0, []string{"  \"policy_id\": \"spending\",\n", `"value": 200`}, ""},
+		{"or what it was", "policy get spending --revision 1", 0, []string{`"value": 100`}, ""},
+		{"the document is complete", "policy get spending -o json", 0, []string{`"updated_by": "token"`}, ""},
+		{"the last change", "policy diff spending", 1, []string{"--- spending revision 1\n+++ spending\n", "-          \"value\": 100\n+          \"value\": 200\n", "@@ -"}, ""},
+		{"two revisions", "policy diff spending 2 2", 0, []string{""}, ""},
+		{"a file", "policy diff spending --file p/spending.json", 1, []string{"+          \"value\": 100\n"}, ""},
+		{"a rollback", "policy rollback spending 1", 0, []string{"spending is at revision 3"}, ""},
+		{"a stale deletion", "policy delete spending --if-revision 1", 2, nil, "412"},
+		{"a deletion", "policy delete spending", 0, []string{"spending deleted"}, ""},
+		{"of nothing", "policy delete spending", 2, nil, "404"},
+		{"of what is built in", "policy delete admin_full_access", 2, nil, "policies.builtin"},
+		{"a file that is none", "policy apply none.json", 2, nil, "none.json"},
+		{"threats", "threats list --severity high", 0, []string{threat, "HIGH", "probe"}, ""},
+		{"no threats", "threats list --status closed -o json", 0, []string{`"items": []`}, ""},
+		{"a threat", "threats show " + threat, 0, []string{"severity     HIGH\n", "resolution   -\n"}, ""},
+		{"resolved", "threats resolve " + threat + " --resolution blocked", 0, []string{"RESOLVED", "blocked"}, ""},
+		{"is final", "threats resolve " + threat + " --status closed", 2, nil, "final"},
+		{"an unknown threat", "threats show x", 2, nil, "404"},
+		{"quarantine", "immune quarantine add a/1 --reason spy --ttl 1h", 0, []string{"agent a/1 is quarantined until 2"}, ""},
+		{"who is in it", "immune quarantine list", 0, []string{"a/1", "operator", "spy"}, ""},
+		{"release", "immune quarantine remove a/1", 0, []string{"agent a/1 is released"}, ""},
+		{"of who is free", "immune quarantine remove a/1", 2, nil, "404"},
+		{"health", "immune health", 0, []string{"0 active issues in the last 60 minutes"}, ""},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			out, errs, code := s.cli(strings.Fields(x.args)...)
+			if code != x.code || !strings.Contains(errs, x.err) || x.err == "" && errs != "" {
+				t.Fatalf("exit %d\n%s\n%s", code, out, errs)
+			}
+			for _, want := range x.out {
+				if !strings.Contains(strings.Join(strings.Fields(out), " "), strings.Join(strings.Fields(want), " ")) {
+					t.Errorf("without %q:\n%s", want, out)
+				}
+			}
+		})
+	}
+	s.must(201, "POST", "/v1/immune/events", `{"severity":"CRITICAL","type":"AGENT_FAILURE","message":"gone","agent_id":"a"}`)
+	if out, _, code := s.cli("immune", "health"); code != 1 || !strings.Contains(out, "1 of them critical") || !strings.Contains(out, "AGENT_FAILURE") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+}
+
+func TestTheCommandLineFindsTheSidecarByItsConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir)
+	cmd := exec.CommandContext(t.Context(), binary, "policy", "list", "--running", "--set", "dir="+filepath.Join(dir, "state"),
+		"--set", "management.listen="+strings.TrimPrefix(s.management, "http://"))
+	cmd.Env = []string{"HOME=" + dir}
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "guest_read_only") {
+		t.Fatalf("%v: %s", err, out)
+	}
+}

@@ -1,0 +1,116 @@
+package admin_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// TestChangesUnderLoadFailNoDecision makes 100 changes a second while decisions are asked for at a steady rate: every
+// decision is answered, and by a whole set. It reports the latency beside that of a quiet sidecar; two processors shared
+// with the callers say little about the figure, so that the bound on it is wide.
+func TestChangesUnderLoadFailNoDecision(t *testing.T) {
+	s := start(t, t.TempDir())
+	const kept = 20
+	body := func(i, n int) string {
+		return fmt.Sprintf(`{"rules":[{"rule_id":"a%d","effect":"allow","conditions":[{"field":"action","operator":"==","value":"go%d"}]},
+			{"rule_id":"b%d","effect":"deny","conditions":[{"field":"params.n","operator":">","value":%d}]}]}`, n, i, n, 1000+n)
+	}
+	for i := range kept {
+		s.must(201, "PUT", fmt.Sprintf("/v1/policies/p%d", i), body(i, 0))
+	}
+	const every, lasts = time.Millisecond, 3 * time.Second
+	quiet := s.decisions(t, every, lasts)
+	var made, failed atomic.Int64
+	var changes sync.WaitGroup
+	stop := make(chan struct{})
+	changes.Go(func() {
+		tick := time.NewTicker(10 * time.Millisecond) // 100 a second
+		defer tick.Stop()
+		var each sync.WaitGroup
+		defer each.Wait()
+		for n := 1; ; n++ {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+			}
+			each.Go(func() {
+				a, err := s.try("PUT", fmt.Sprintf("/v1/policies/p%d", n%kept), body(n%kept, n))
+				if err != nil || a.status != 200 {
+					failed.Add(1)
+					return
+				}
+				made.Add(1)
+			})
+		}
+	})
+	loaded := s.decisions(t, every, lasts)
+	close(stop)
+	changes.Wait()
+	t.Logf("quiet: %d decisions, p50 %s, p99 %s; under %d changes in %s: %d decisions, p50 %s, p99 %s",
+		len(quiet), at(quiet, 0.5), at(quiet, 0.99), made.Load(), lasts, len(loaded), at(loaded, 0.5), at(loaded, 0.99))
+	if failed.Load() > 0 || made.Load() < 100 {
+		t.Errorf("%d changes made, %d failed", made.Load(), failed.Load())
+	}
+	if p99 := at(loaded, 0.99); p99 > 500*time.Millisecond {
+		t.Errorf("p99 %s while policies change", p99)
+	}
+}
+
+// at is a quantile of sorted durations.
+func at(sorted []time.Duration, q float64) time.Duration {
+	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
+}
+
+// decisions asks at a steady rate and gives the latencies, from when each was due, sorted. None may fail.
+func (s *sidecar) decisions(t *testing.T, every, lasts time.Duration) []time.Duration {
+	t.Helper()
+	const callers = 8
+	tr := &http.Transport{MaxIdleConnsPerHost: callers}
+	defer tr.CloseIdleConnections()
+	c := &http.Client{Transport: tr, Timeout: 10 * time.Second}
+	var mu sync.Mutex
+	var all []time.Duration
+	var done sync.WaitGroup
+	begin := time.Now()
+	for k := range callers {
+		done.Go(func() {
+			var mine []time.Duration
+			for n := k; ; n += callers {
+				due := begin.Add(time.Duration(n) * every)
+				if due.Sub(begin) > lasts {
+					break
+				}
+				time.Sleep(time.Until(due)) // the schedule, not synchronisation
+				res, err := c.Post(s.data+"/v1/evaluate", "application/json", bytes.NewReader(fmt.Appendf(nil, `{"agent_id":"a","action":"go%d","params":{"n":1}}`, n%20)))
+				if err != nil {
+					t.Errorf("a decision failed: %v", err)
+					return
+				}
+				b, err := io.ReadAll(res.Body)
+				_ = res.Body.Close()
+				if err != nil || res.StatusCode != 200 || !bytes.Contains(b, []byte(`"allowed":true`)) {
+					t.Errorf("%d %s %v", res.StatusCode, b, err)
+					return
+				}
+				mine = append(mine, time.Since(due))
+			}
+			mu.Lock()
+			all = append(all, mine...)
+			mu.Unlock()
+		})
+	}
+	done.Wait()
+	if len(all) == 0 {
+		t.Fatal("no decision was made")
+	}
+	slices.Sort(all)
+	return all
+}
