@@ -1,0 +1,5 @@
+package loop_test
+
+import "syscall"
+
+const hangUp = syscall.SIGHUP
