@@ -57,7 +57,7 @@ func (s *Server) listImmune(w http.ResponseWriter, r *http.Request) {
 func (s *Server) publishImmune(w http.ResponseWriter, r *http.Request) {
 	o := readObject(r, typeJSON)
 	rep := immune.Report{Severity: immune.Severity(o.required("severity")), Type: immune.Type(o.required("type")),
-		Message: o.required("message"), AgentID: o.str("agent_id"), Module: o.str("module"), Meta: o.object("meta")}
+		Message: o.required("message"), AgentID: o.str("agent_id"), Module: o.str("module"), Meta: o.object("meta"), Correlation: requestID(r)}
 	if o.problem != nil {
 		FailWith(w, o.problem)
 		return
@@ -82,7 +82,7 @@ func (s *Server) patchImmune(w http.ResponseWriter, r *http.Request) {
 		s.failed(w, immune.ErrNotFound)
 		return
 	}
-	e, err := s.o.Immune.SetSeverity(id, severity)
+	e, err := s.o.Immune.SetSeverity(id, severity, requestID(r))
 	if err != nil {
 		s.failed(w, err)
 		return

@@ -33,7 +33,7 @@ func (s *Server) listThreats(w http.ResponseWriter, r *http.Request) {
 func (s *Server) createThreat(w http.ResponseWriter, r *http.Request) {
 	o := readObject(r, typeJSON)
 	rep := threat.Report{Type: o.required("type"), Source: o.required("source"), Severity: threat.Severity(o.required("severity")),
-		Description: o.str("description"), Metadata: o.object("metadata")}
+		Description: o.str("description"), Metadata: o.object("metadata"), Correlation: requestID(r)}
 	if o.problem != nil {
 		FailWith(w, o.problem)
 		return
@@ -68,7 +68,7 @@ func (s *Server) getThreat(w http.ResponseWriter, r *http.Request) {
 func (s *Server) patchThreat(w http.ResponseWriter, r *http.Request) {
 	o := readObject(r, typeJSON, typePatch)
 	c := threat.Change{Status: named[threat.Status](o, "status"), Severity: named[threat.Severity](o, "severity"),
-		Reason: o.opt("reason"), Resolution: o.opt("resolution")}
+		Reason: o.opt("reason"), Resolution: o.opt("resolution"), Correlation: requestID(r)}
 	if o.problem != nil {
 		FailWith(w, o.problem)
 		return

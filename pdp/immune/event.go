@@ -55,13 +55,14 @@ type Event struct {
 
 // Report is what an event is made of.
 type Report struct {
-	Severity Severity
-	Type     Type
-	Message  string
-	AgentID  string
-	Module   string
-	Meta     json.RawMessage // a JSON object or nil
-	Action   string          // of self-protection; then immune.self_protection_triggered follows
+	Severity    Severity
+	Type        Type
+	Message     string
+	AgentID     string
+	Module      string
+	Meta        json.RawMessage // a JSON object or nil
+	Action      string          // of self-protection; then immune.self_protection_triggered follows
+	Correlation string          // what reported it, for its events; empty without
 }
 
 // FieldError is a report that cannot be taken, and which field is at fault.
@@ -150,6 +151,14 @@ func wire(e *Event, typ, action, at string, now int64) pdp.Event {
 		add("action", action)
 	}
 	return pdp.Event{Time: now, Source: pdp.SourceImmune, Type: typ, Key: e.AgentID, Payload: stamp(p, at, now)}
+}
+
+// correlated gives events the correlation of what asked for them.
+func correlated(about []pdp.Event, correlation string) []pdp.Event {
+	for i := range about {
+		about[i].Correlation = correlation
+	}
+	return about
 }
 
 func changed(e *Event, old Severity, now int64) pdp.Event {

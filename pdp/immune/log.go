@@ -66,7 +66,7 @@ func (l *Log) publish(r Report, also func(pdp.Tx) error) (Event, error) {
 	if n := len(l.events); n > 0 {
 		e.ID = l.events[n-1].ID + 1
 	}
-	if err := l.put(&e, published(&e, r.Action, now), also); err != nil {
+	if err := l.put(&e, correlated(published(&e, r.Action, now), r.Correlation), also); err != nil {
 		return Event{}, err
 	}
 	l.events = append(l.events, e)
@@ -107,8 +107,8 @@ func (l *Log) put(e *Event, about []pdp.Event, also func(pdp.Tx) error) error {
 	})
 }
 
-// SetSeverity changes an event's severity. The same severity again changes nothing and says nothing.
-func (l *Log) SetSeverity(id int64, s Severity) (Event, error) {
+// SetSeverity changes an event's severity; correlation is what asked for it. The same severity again changes nothing and says nothing.
+func (l *Log) SetSeverity(id int64, s Severity, correlation string) (Event, error) {
 	if !slices.Contains(Severities(), s) {
 		return Event{}, &FieldError{"severity", "expected one of INFO, WARNING, CRITICAL"}
 	}
@@ -129,7 +129,7 @@ func (l *Log) SetSeverity(id int64, s Severity) (Event, error) {
 	if s == Critical {
 		about = append(about, wire(&e, "immune.critical_event", "", "critical_at", now))
 	}
-	if err := l.put(&e, about, nil); err != nil {
+	if err := l.put(&e, correlated(about, correlation), nil); err != nil {
 		return Event{}, err
 	}
 	l.events[i] = e

@@ -188,7 +188,7 @@ func (r *Responder) event(f *Finding) error {
 		if err != nil || rank(e.Severity) >= rank(f.Severity) {
 			return nil // no longer kept, or told already
 		}
-		_, err = r.o.Log.SetSeverity(id, f.Severity)
+		_, err = r.o.Log.SetSeverity(id, f.Severity, "")
 		return err
 	}
 	e, err := r.o.Log.Publish(Report{Severity: f.Severity, Type: f.Type, Message: f.Description, Module: f.Detector, Meta: f.meta(m)})

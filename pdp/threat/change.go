@@ -22,7 +22,9 @@ type Change struct {
 	Severity   *Severity
 	Reason     *string // of a change of severity
 	Resolution *string
-	Seen       int // how many more times the incident was seen
+	// Correlation is what asked for the change, for its events.
+	Correlation string
+	Seen        int // how many more times the incident was seen
 }
 
 // Apply changes t at a time in Unix nanoseconds and returns the events that the change makes, in their order: none
@@ -31,7 +33,7 @@ func (c *Change) Apply(t *Threat, now int64) ([]pdp.Event, error) {
 	if err := c.check(t); err != nil {
 		return nil, err
 	}
-	w := eventWriter{now: now}
+	w := eventWriter{now: now, correlation: c.Correlation}
 	old := *t
 	if c.Status != nil {
 		t.Status = *c.Status

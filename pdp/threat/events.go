@@ -8,8 +8,9 @@ import (
 
 // eventWriter makes the events of one change. Payloads are those of CONTRACT 6, members in its order.
 type eventWriter struct {
-	now    int64
-	events []pdp.Event
+	now         int64
+	correlation string
+	events      []pdp.Event
 }
 
 // seconds is a time as events give it: Unix seconds, exact to the microsecond.
@@ -52,7 +53,7 @@ func begin(t *Threat) payload {
 
 func (w *eventWriter) add(t *Threat, typ string, p payload) {
 	w.events = append(w.events, pdp.Event{
-		Time: w.now, Source: pdp.SourceThreat, Type: typ, Key: t.ID, Payload: append(p, '}'),
+		Time: w.now, Source: pdp.SourceThreat, Type: typ, Key: t.ID, Correlation: w.correlation, Payload: append(p, '}'),
 	})
 }
 

@@ -71,7 +71,7 @@ func newThreat(rep Report, at time.Time) (Threat, []pdp.Event, error) {
 		Description: rep.Description, Metadata: compact(rep.Metadata), Count: 1,
 		DetectedAt: seconds(now), UpdatedAt: seconds(now), Version: 1,
 	}
-	w := eventWriter{now: now}
+	w := eventWriter{now: now, correlation: rep.Correlation}
 	w.detected(&t)
 	return t, w.events, nil
 }

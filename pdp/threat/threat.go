@@ -87,6 +87,7 @@ type Report struct {
 	Severity    Severity
 	Description string
 	Metadata    json.RawMessage // a JSON object; nil is {}
+	Correlation string          // what reported it, for its events; empty without
 }
 
 func (r *Report) check() error {
