@@ -18,6 +18,8 @@ import (
 	"thymus/internal/state"
 	"thymus/pdp/admin"
 	"thymus/pdp/engine"
+	"thymus/pdp/extauthz"
+	"thymus/pdp/extauthz/token"
 	dataplane "thymus/pdp/server"
 )
 
@@ -50,8 +52,10 @@ type sidecar struct {
 	metrics   *prom.Registry
 
 	data        *dataplane.Server
-	management  *admin.Server // nil: off
-	diagnostics *admin.Server // nil: off
+	mesh        *extauthz.Mesh
+	keys        *token.Verifier // of tokens that proxies show; nil: none are asked for
+	management  *admin.Server   // nil: off
+	diagnostics *admin.Server   // nil: off
 	addresses   map[string]string
 }
 
@@ -112,7 +116,7 @@ func (s *sidecar) open(ctx context.Context) (err error) {
 	}
 	s.immunity.start(ctx)
 	s.health = health.New(s.checks()...)
-	if err = s.openPlanes(); err != nil {
+	if err = s.openPlanes(ctx); err != nil {
 		return err
 	}
 	s.export()
@@ -136,6 +140,7 @@ func (s *sidecar) checks() []health.Check {
 // serve lets callers in and says so.
 func (s *sidecar) serve() {
 	s.data.Serve()
+	s.mesh.Start()
 	if s.management != nil {
 		s.management.Serve()
 	}
@@ -199,6 +204,7 @@ func (s *sidecar) drain(signals <-chan os.Signal) error {
 
 func (s *sidecar) wind(ctx context.Context) {
 	s.health.Drain()
+	s.mesh.NotServing()
 	s.policies.stop()
 	select {
 	case <-time.After(s.cfg.Data.DrainDelay):
@@ -208,6 +214,9 @@ func (s *sidecar) wind(ctx context.Context) {
 	within, cancel := context.WithTimeout(ctx, drainRequests)
 	if err := s.data.Drain(within); err != nil {
 		s.log.Warn().Err(err).Msg("data plane")
+	}
+	if err := s.mesh.Drain(within); err != nil {
+		s.log.Warn().Err(err).Msg("mesh")
 	}
 	cancel()
 	if s.recording != nil {
@@ -233,6 +242,7 @@ func (s *sidecar) close() {
 	if s.data != nil {
 		s.data.Close()
 	}
+	s.closeMesh()
 	for _, p := range [...]*admin.Server{s.management, s.diagnostics} {
 		if p != nil {
 			p.Drain(gone)

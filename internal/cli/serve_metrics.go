@@ -31,7 +31,9 @@ func (s *sidecar) export() {
 		"Time of a request from its last byte read to its answer ready, by surface; a batch is one request.",
 		[]string{"surface"}, func(emit prom.EmitHistogram) {
 			for f := range pdp.Surface(pdp.Surfaces) {
-				if h, ok := s.data.Requests(f); ok {
+				if h, ok := s.mesh.Requests(f); ok {
+					emit(h, f.String())
+				} else if h, ok := s.data.Requests(f); ok {
 					emit(h, f.String())
 				}
 			}
@@ -70,7 +72,7 @@ func (s *sidecar) exportConnections() {
 			emit(float64(c.Strangers), "peer_uid")
 		})
 	r.Counter("thymus_panics_total", "Requests that ended in a panic; each was answered with an error.", nil,
-		func(emit prom.Emit) { emit(float64(s.data.Counts().Panics)) })
+		func(emit prom.Emit) { emit(float64(s.data.Counts().Panics + s.mesh.Counts().Panics)) })
 }
 
 func effectLabel(e pdp.Effect) string {

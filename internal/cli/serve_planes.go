@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"io/fs"
@@ -28,10 +29,15 @@ const (
 	planeDiagnostics = "diagnostics"
 )
 
-func planes() [4]string { return [4]string{planeData, planeSocket, planeManagement, planeDiagnostics} }
+func planes() [6]string {
+	return [6]string{planeData, planeSocket, planeMesh, planeMeshSocket, planeManagement, planeDiagnostics}
+}
 
 // openPlanes opens every listener that is configured. Nobody is let in yet.
-func (s *sidecar) openPlanes() error {
+func (s *sidecar) openPlanes(ctx context.Context) error {
+	if err := s.openMesh(ctx); err != nil {
+		return err
+	}
 	if err := s.openData(); err != nil {
 		return err
 	}
@@ -55,7 +61,7 @@ func (s *sidecar) openPlanes() error {
 func (s *sidecar) openData() (err error) {
 	c := &s.cfg.Data
 	o := dataplane.Options{
-		Engine: s.engine, Health: s.health, Log: planeLog{s.log, planeData},
+		Engine: s.engine, Health: s.health, Log: planeLog{s.log, planeData}, Mesh: s.mesh,
 		MaxBody: int(c.MaxBody), MaxHeader: int(c.MaxHeader), MaxConnections: c.MaxConnections,
 		PublicURL: strings.TrimRight(c.PublicURL, "/"), OPAPaths: append([]string{}, c.OPA.Paths...),
 		OPASubject: strings.Split(strings.TrimPrefix(c.OPA.Subject, "input."), "."), YAML: yamlInput,

@@ -176,9 +176,13 @@ func socket(ip string, port uint32) *core.Address {
 	}}}
 }
 
-func allowed(r *auth.CheckResponse) bool { return r.GetStatus().GetCode() == 0 && r.GetOkResponse() != nil }
+func allowed(r *auth.CheckResponse) bool {
+	return r.GetStatus().GetCode() == 0 && r.GetOkResponse() != nil
+}
 
-func denied(r *auth.CheckResponse) bool { return r.GetStatus().GetCode() == 7 && r.GetDeniedResponse() != nil }
+func denied(r *auth.CheckResponse) bool {
+	return r.GetStatus().GetCode() == 7 && r.GetDeniedResponse() != nil
+}
 
 func header(hs []*core.HeaderValueOption, name string) (string, bool) {
 	for _, h := range hs {
