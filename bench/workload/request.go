@@ -58,19 +58,19 @@ func (w *Workload) Allowed() float64 {
 type maker struct {
 	name  string
 	about string
-	sizes []int // a small one for tests, the largest that is meant to be measured
+	most  int // the largest size
 	make  func(size, requests int, seed uint64) *Workload
 }
 
 // makers are all workloads, by name.
 func makers() []maker {
 	return []maker{
-		{"abac", "departments, clearances and hours from tables in data", []int{10, 10_000}, abac},
-		{"denials", "roles and actions, nine of ten requests denied, many of them strangers", []int{10, 10_000}, denials},
-		{"proxy", "methods and paths of a web service behind a proxy", []int{10, 1000}, proxy},
-		{"rbac", "one rule for each role and action", []int{10, 100_000}, rbac},
-		{"rebac", "documents in folders in folders, groups in groups: a walk over a graph", []int{10, 10_000}, rebac},
-		{"tools", "tool calls of agents with large parameters, bounded by amount and by network", []int{10, 100}, tools},
+		{"abac", "departments, clearances and hours from tables in data", 10_000, abac},
+		{"denials", "roles and actions, nine of ten requests denied, many of them strangers", 10_000, denials},
+		{"proxy", "methods and paths of a web service behind a proxy", 1000, proxy},
+		{"rbac", "one rule for each role and action", 100_000, rbac},
+		{"rebac", "documents in folders in folders, groups in groups: a walk over a graph", 10_000, rebac},
+		{"tools", "tool calls of agents with large parameters, bounded by amount and by network", 100, tools},
 	}
 }
 
@@ -84,11 +84,8 @@ func Names() (names []string, about map[string]string) {
 	return names, about
 }
 
-// MaxSize bounds a workload, and MaxRequests its questions.
-const (
-	MaxSize     = 100_000
-	MaxRequests = 1 << 20
-)
+// MaxRequests bounds a workload's questions.
+const MaxRequests = 1 << 20
 
 // Make makes a workload by name.
 func Make(name string, size, requests int, seed uint64) (*Workload, error) {
@@ -97,8 +94,8 @@ func Make(name string, size, requests int, seed uint64) (*Workload, error) {
 	switch {
 	case i < 0:
 		return nil, fmt.Errorf("workload: got %q, expected one of %v", name, names)
-	case size < 1 || size > MaxSize:
-		return nil, fmt.Errorf("size: got %d, expected 1 to %d", size, MaxSize)
+	case size < 1 || size > makers()[i].most:
+		return nil, fmt.Errorf("size: got %d, expected 1 to %d for %s", size, makers()[i].most, name)
 	case requests < 1 || requests > MaxRequests:
 		return nil, fmt.Errorf("requests: got %d, expected 1 to %d", requests, MaxRequests)
 	}
