@@ -177,3 +177,45 @@ func TestAFloodOfNamesHidesNobody(t *testing.T) {
 	b.call("prober", denied)
 	b.want("repeated_denials:opened:MEDIUM:10!")
 }
+
+// What each detector costs by itself: "none" is the subject's slot and the clock, which all share.
+func BenchmarkDetectors(b *testing.B) {
+	for det := range detect.Detector(detect.Detectors + 1) {
+		if det == detect.RingPressure || det == detect.DiskPressure {
+			continue // no record passes by them
+		}
+		name := det.String()
+		if det == detect.Detectors {
+			name = "none"
+		}
+		b.Run(name, func(b *testing.B) {
+			c := detect.Default()
+			only(det)(&c)
+			if det == detect.Decoy {
+				c.Decoys = []string{"vault/root", "backup/*"}
+			}
+			w, err := detect.New(detect.Options{Config: c})
+			if err != nil {
+				b.Fatal(err)
+			}
+			t := newTraffic(1000)
+			for i := range t.recs {
+				if det == detect.PathConfusion && i%10 == 0 {
+					t.recs[i].Flags |= pdp.FlagPathDiffers
+				}
+				if det == detect.ErrorSpike && i%10 == 0 {
+					failed(pdp.FaultBuiltin)(&t.recs[i])
+				}
+			}
+			emit := func(*detect.Finding) {}
+			for range t.recs {
+				w.Observe(t.next(), emit)
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for range b.N {
+				w.Observe(t.next(), emit)
+			}
+		})
+	}
+}

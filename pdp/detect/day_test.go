@@ -11,6 +11,7 @@ import (
 
 	"thymus/pdp"
 	"thymus/pdp/detect"
+	"thymus/pdp/threat"
 )
 
 // An act is something that one agent does for a while on the second day, with what should be found. A harmless one has
@@ -136,7 +137,7 @@ func acts() []act {
 	return out
 }
 
-// tally is a line of the day's result.
+// outcome is a line of the day's result.
 type outcome struct {
 	label                     string
 	acts, found, missed, more int
@@ -239,6 +240,9 @@ func TestALabelledDay(t *testing.T) {
 			if f.SubjectID == a.agent && sec >= a.from && sec < a.from+a.secs+60 && (mine < 0 || a.want == f.Detector) {
 				mine = i
 			}
+		}
+		if (mine < 0 || labels[mine].want == harmless) && f.Candidate && f.Threat.Rank() >= threat.High.Rank() {
+			t.Errorf("%s would be quarantined at %s for %s", f.SubjectID, at.Format(time.TimeOnly), f.Detector)
 		}
 		switch {
 		case mine >= 0 && labels[mine].want == f.Detector:
