@@ -259,3 +259,67 @@ func BenchmarkLoadByEngine(b *testing.B) {
 		}
 	}
 }
+
+// TestTheExamplesRunNatively asks every example set of both engines for what its vectors and its subjects could ask.
+func TestTheExamplesRunNatively(t *testing.T) {
+	var vectors struct {
+		Evaluation []struct{ Request json.RawMessage }
+	}
+	text, err := os.ReadFile("../examples/todo/testdata/vectors.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &vectors); err != nil || len(vectors.Evaluation) == 0 {
+		t.Fatalf("no vectors: %v", err)
+	}
+	inputs := append([]string(nil), engineInputs...)
+	for _, v := range vectors.Evaluation {
+		inputs = append(inputs, string(v.Request))
+	}
+	for _, subject := range []string{"ops_agent", "researcher", "billing_agent", "alice", "bob", "system:serviceaccount:default:ci"} {
+		for _, action := range []string{"read", "get", "read_file", "write_file", "http_get", "shell", "transfer", "list", "delete"} {
+			for _, resource := range []string{"", "/workspace/a.txt", "/etc/passwd", "https://example.com/x", "pods", "prod/db"} {
+				inputs = append(inputs, fmt.Sprintf(`{"subject":{"type":"agent","id":%q,"properties":{"role":"operator","groups":["dev"]}},"action":{"name":%q,"properties":{"amount":250,"path":%q,"verb":%[2]q}},"resource":{"type":"","id":%[3]q,"properties":{"namespace":"default"}},"context":{"hour":11,"ip":"10.0.0.1"},"peer":{"surface":"native","transport":"tcp"}}`, subject, action, resource))
+			}
+		}
+	}
+	for _, subject := range []string{"root", "ci-bot", "nobody"} {
+		for _, group := range []string{"developers", "shop-team", "system:masters", "none"} {
+			for _, verb := range []string{"get", "create", "delete"} {
+				for _, kind := range []string{"pods", "deployments", "secrets"} {
+					inputs = append(inputs, fmt.Sprintf(`{"subject":{"id":%q,"properties":{"groups":[%q]}},"action":{"name":%q},"resource":{"type":%q,"id":"registry-credentials"},"context":{"namespace":"shop"}}`, subject, group, verb, kind))
+				}
+			}
+		}
+	}
+	for _, example := range []string{"todo", "agent-tools", "kubernetes-rbac"} {
+		t.Run(example, func(t *testing.T) {
+			load := func(e rules.Engine) *rules.Set {
+				set, err := rules.Load(context.Background(), rules.Options{Paths: []string{"../examples/" + example}, Builtin: true, Engine: e})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return set
+			}
+			fast, slow := load(rules.EngineNative), load(rules.EngineTopdown)
+			if len(fast.Engine.Unable) > 0 {
+				t.Errorf("stays on topdown: %v", fast.Engine.Unable)
+			}
+			matched := 0
+			for _, js := range inputs {
+				in := tape(t, js)
+				got, want := matches(fast, in), matches(slow, in)
+				if got != want {
+					t.Fatalf("%s\nnative\n%s\ntopdown\n%s", js, got, want)
+				}
+				if want != "" && want != "fault" {
+					matched++
+				}
+			}
+			t.Logf("%d of %d inputs matched, %d fell back", matched, len(inputs), fast.Engine.Stats().FellBack)
+			if matched == 0 {
+				t.Error("no input matched anything")
+			}
+		})
+	}
+}
