@@ -96,7 +96,7 @@ func TestDetectors(t *testing.T) {
 		{"evaded: a distinct resource every nine seconds", detect.Probing, nil,
 			func(b *box) { resources(b, 300, 9*time.Second) }, ""},
 		{"patient probing is found within a longer window", detect.Probing, func(c *detect.Config) { c.Probing.Window = 10 * time.Minute },
-			func(b *box) { resources(b, 9, 20*time.Second) }, "probing:opened:HIGH:8!"},
+			func(b *box) { resources(b, 8, 20*time.Second) }, "probing:opened:HIGH:8!"},
 		{"errors are no probes", detect.Probing, nil,
 			func(b *box) {
 				for i := range 100 {
