@@ -61,6 +61,9 @@ func (t *tape) members(off, end int, m *message) (n int, ok bool) {
 		}
 		c.b = t.doc.Text // which may have moved
 	}
+	if m.folds && t.fold(int32(len(t.doc.Nodes)), m, seen) {
+		n++
+	}
 	return n, true
 }
 

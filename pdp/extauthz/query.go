@@ -76,8 +76,8 @@ type pair struct {
 	later      bool
 }
 
-// group lays pairs by name, in the order of their first ones.
-func (t *tape) group(pairs []pair) (n int) {
+// chains finds pairs of one name.
+func (t *tape) chains(pairs []pair) {
 	d := &t.doc
 	if len(pairs) > few {
 		first := make(map[string]int, len(pairs))
@@ -89,16 +89,22 @@ func (t *tape) group(pairs []pair) (n int) {
 				first[k] = i
 			}
 		}
-	} else {
-		for i := 1; i < len(pairs); i++ {
-			for f := range i {
-				if !pairs[f].later && d.Str(pairs[f].key) == d.Str(pairs[i].key) {
-					chain(pairs, f, i)
-					break
-				}
+		return
+	}
+	for i := 1; i < len(pairs); i++ {
+		for f := range i {
+			if !pairs[f].later && d.Str(pairs[f].key) == d.Str(pairs[i].key) {
+				chain(pairs, f, i)
+				break
 			}
 		}
 	}
+}
+
+// group lays pairs by name, in the order of their first ones.
+func (t *tape) group(pairs []pair) (n int) {
+	d := &t.doc
+	t.chains(pairs)
 	for i := range pairs {
 		if pairs[i].later {
 			continue

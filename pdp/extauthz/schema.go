@@ -37,6 +37,7 @@ type field struct {
 type message struct {
 	name   string
 	fields []field
+	folds  bool // it holds headers once as a map and once as a list, of which a proxy sends one
 }
 
 func (m *message) field(num uint32) int {
@@ -79,43 +80,44 @@ var checkRequest = func() *message {
 	there := func(f field) field { f.presence = true; return f }
 	const core, auth = "envoy.config.core.v3.", "envoy.service.auth.v3."
 
-	socket := &message{core + "SocketAddress", []field{
+	socket := &message{name: core + "SocketAddress", fields: []field{
 		of(1, "protocol", kInt), str(2, "address"), there(of(3, "portValue", kUint)), there(str(4, "namedPort")),
 		str(5, "resolverName"), of(6, "ipv4Compat", kBool), str(7, "networkNamespaceFilepath"),
 	}}
-	address := &message{core + "Address", []field{
+	address := &message{name: core + "Address", fields: []field{
 		one(1, "socketAddress", socket),
-		one(2, "pipe", &message{core + "Pipe", []field{str(1, "path"), of(2, "mode", kUint)}}),
-		one(3, "envoyInternalAddress", &message{core + "EnvoyInternalAddress", []field{
+		one(2, "pipe", &message{name: core + "Pipe", fields: []field{str(1, "path"), of(2, "mode", kUint)}}),
+		one(3, "envoyInternalAddress", &message{name: core + "EnvoyInternalAddress", fields: []field{
 			there(str(1, "serverListenerName")), str(2, "endpointId"),
 		}}),
 	}}
-	peer := &message{auth + "AttributeContext.Peer", []field{
+	peer := &message{name: auth + "AttributeContext.Peer", fields: []field{
 		one(1, "address", address), str(2, "service"), of(3, "labels", kStrings), str(4, "principal"), str(5, "certificate"),
 	}}
-	headerValue := &message{core + "HeaderValue", []field{str(1, "key"), str(2, "value"), of(3, "rawValue", kBytes)}}
-	http := &message{auth + "AttributeContext.HttpRequest", []field{
+	headerValue := &message{name: core + "HeaderValue", fields: []field{str(1, "key"), str(2, "value"), of(3, "rawValue", kBytes)}}
+	http := &message{name: auth + "AttributeContext.HttpRequest", fields: []field{
 		str(1, "id"), str(2, "method"), of(3, "headers", kStrings), str(4, "path"), str(5, "host"), str(6, "scheme"),
 		str(7, "query"), str(8, "fragment"), of(9, "size", kInt), str(10, "protocol"), str(11, "body"), of(12, "rawBody", kBytes),
-		one(13, "headerMap", &message{core + "HeaderMap", []field{{num: 1, name: "headers", kind: kList, msg: headerValue}}}),
+		one(13, "headerMap", &message{name: core + "HeaderMap", fields: []field{{num: 1, name: "headers", kind: kList, msg: headerValue}}}),
 	}}
-	request := &message{auth + "AttributeContext.Request", []field{
-		one(1, "time", &message{"google.protobuf.Timestamp", []field{of(1, "seconds", kInt), of(2, "nanos", kInt)}}),
+	request := &message{name: auth + "AttributeContext.Request", fields: []field{
+		one(1, "time", &message{name: "google.protobuf.Timestamp", fields: []field{of(1, "seconds", kInt), of(2, "nanos", kInt)}}),
 		one(2, "http", http),
 	}}
-	metadata := &message{core + "Metadata", []field{
+	metadata := &message{name: core + "Metadata", fields: []field{
 		of(1, "filterMetadata", kMessages),
-		{num: 2, name: "typedFilterMetadata", kind: kMessages, msg: &message{"google.protobuf.Any", []field{
+		{num: 2, name: "typedFilterMetadata", kind: kMessages, msg: &message{name: "google.protobuf.Any", fields: []field{
 			str(1, "typeUrl"), of(2, "value", kBytes),
 		}}},
 	}}
-	attributes := &message{auth + "AttributeContext", []field{
+	attributes := &message{name: auth + "AttributeContext", fields: []field{
 		one(1, "source", peer), one(2, "destination", peer), one(4, "request", request),
 		of(10, "contextExtensions", kStrings), one(11, "metadataContext", metadata),
-		one(12, "tlsSession", &message{auth + "AttributeContext.TLSSession", []field{str(1, "sni")}}),
+		one(12, "tlsSession", &message{name: auth + "AttributeContext.TLSSession", fields: []field{str(1, "sni")}}),
 		one(13, "routeMetadataContext", metadata),
 	}}
-	m := &message{auth + "CheckRequest", []field{one(1, "attributes", attributes)}}
+	http.folds = true
+	m := &message{name: auth + "CheckRequest", fields: []field{one(1, "attributes", attributes)}}
 	m.index(map[*message]bool{})
 	return m
 }()

@@ -73,7 +73,7 @@ func text(d *pdp.Doc, i int32) pdp.Span {
 // proxy shows each time; otherwise it has joined them, and times is 1 at most.
 func (v *view) header(name string) (value string, times int) {
 	d := v.doc
-	if v.headers >= 0 {
+	if v.headers >= 0 && v.raw < 0 {
 		end := d.Nodes[v.headers].Next
 		for c := v.headers + 1; c < end; c++ { // strings only: each is one node
 			if k := d.Nodes[c].Key; int(k.Len) == len(name) && lowered(d.Str(k), name) {
