@@ -49,7 +49,10 @@ func (a *author) input() string {
 
 // baseData is what lies in the store beside the rules.
 const baseData = `{"base": {"list": ["x", 1, {"a": 1}], "map": {"x": 1, "y": {"z": "x"}, "k": [1, 2]}, "n": 2, "nested": [[1], ["x"]],
- "pairs": [[1, 2], ["x", "y"]], "num": {"2": "two"}}}`
+ "pairs": [[1, 2], ["x", "y"]], "num": {"2": "two"},
+ "rows": [{"k": "x", "v": 1}, {"k": "y", "v": {"w": "x"}}, {"v": 3}, {"k": 1, "v": 4}, {"k": 1.0, "v": 5}, {"k": "x", "v": "xy"}, 7, {"k": null},
+  {"k": ["x", 1], "v": 8}, {"k": {"a": 1}, "v": 2}, {"k": true, "v": 1}, {"k": "y", "v": [1, 2]}],
+ "table": {"a": {"k": "x", "v": "y"}, "b": {"k": "y"}, "c": {"k": 1, "v": 1}, "d": {"k": "x"}, "e": {"k": 2}, "f": {"v": 1}, "g": {"k": {"w": 1}}, "h": {"k": "x", "v": 1}, "i": {"k": "z"}, "j": {"k": false}}}}`
 
 // ints is n numbers, separated by commas.
 func ints(n int) string {

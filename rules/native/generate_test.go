@@ -246,7 +246,23 @@ func (a *author) literal() string {
 	}
 	a.depth++
 	defer func() { a.depth-- }()
-	switch a.r.Intn(26) {
+	switch a.r.Intn(28) {
+	case 26, 27: // a join
+		v := a.fresh()
+		over := a.pick("data.base.rows", "data.base.table", "data.base.rows", "data.base.list")
+		key := ""
+		if a.chance(3) {
+			k := a.fresh()
+			key = k + ", "
+			a.vars = append(a.vars, k)
+		}
+		want := a.pick(a.field(), a.scalar(), a.known(), a.constant())
+		s := "some " + key + v + " in " + over + "; " + v + a.pick(".k", ".k", ".v", ".v.w") + " == " + want
+		if a.chance(4) {
+			s = "some " + key + v + " in " + over + "; " + want + " == " + v + ".k"
+		}
+		a.vars = append(a.vars, v)
+		return s
 	case 0, 1, 2, 3, 4:
 		return a.field() + " == " + a.scalar()
 	case 5:
