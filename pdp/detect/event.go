@@ -41,56 +41,42 @@ type evaluated struct {
 
 // Sentences that say in an event what a record says in a field.
 const (
+	typeEvaluated    = "policy.evaluated"
 	faultSentence    = "Evaluation error - denied: "
 	deadlineSentence = "the deadline passed"
 )
 
 // ReadEvaluated makes a record of a line of the journal, as far as the detectors look at records; false for an event
 // of another type. What events do not say is not there: that a path differs is known only where the event holds the
-// input, and a dry run not at all. An error says that the line is no such event.
+// input, and a dry run not at all. What r holds may share the line's memory. An error says that the line is no such event.
 func ReadEvaluated(line []byte, r *pdp.Record) (bool, error) {
-	var e evaluated
-	// The type stands near the front of every line that the emitter writes; others are read in full.
-	head := line[:min(len(line), 256)]
-	if i := strings.Index(lend(head), `"type":"`); i >= 0 && !strings.HasPrefix(lend(head[i+8:]), "policy.evaluated\"") &&
-		strings.HasPrefix(lend(head), `{"id":`) {
+	var f fields
+	c := cursor{b: line}
+	switch {
+	case c.evaluated(&f):
+	case c.other:
 		return false, nil
+	default: // whatever is not written as the emitter writes it
+		if is, err := f.parse(line); err != nil || !is {
+			return false, err
+		}
 	}
-	if err := json.Unmarshal(line, &e); err != nil {
-		return false, fmt.Errorf("no event: %w", err)
-	}
-	if e.Type != "policy.evaluated" {
-		return false, nil
-	}
-	p := &e.Payload
-	at, err := decimal(p.At.String(), 1e9)
+	at, err := decimal(f.at, 1e9)
 	if err != nil {
 		return false, fmt.Errorf("evaluated_at: %w", err)
 	}
 	*r = pdp.Record{
-		Time: at, Row: -1, Revision: p.Revision, SubjectType: p.Type, SubjectID: p.AgentID, Action: p.Action,
-		Reason: p.Result.Reason, Warnings: r.Warnings[:0],
+		Time: at, Row: -1, Flags: f.flags, Revision: f.revision, SubjectType: f.typ, SubjectID: f.agent, Role: f.role, Action: f.action,
+		Resource: f.resource, Policy: f.policy, Rule: f.rule, Reason: f.reason, Warnings: r.Warnings[:0],
 	}
-	r.Eval, _ = decimal(p.Millis.String(), 1e6) // what a mask took away is 0
-	r.ID = parseUUID(p.DecisionID)
+	r.Eval, _ = decimal(f.millis, 1e6) // what a mask took away is 0
+	r.ID = parseUUID(f.id)
 	for s := range pdp.Surface(pdp.Surfaces) {
-		if s.String() == p.Surface {
+		if s.String() == f.surface {
 			r.Surface = s
 		}
 	}
-	r.Role = optional(r, p.Role, pdp.FlagRole)
-	r.Resource = optional(r, p.Resource, pdp.FlagResource)
-	r.Policy = optional(r, p.Result.Policy, pdp.FlagMatched)
-	r.Rule = optional(r, p.Result.Rule, pdp.FlagMatched)
-	if p.Result.Effect != nil {
-		r.Effect, _ = pdp.ParseEffect(*p.Result.Effect)
-	}
-	if p.Result.Allowed != nil && *p.Result.Allowed {
-		r.Flags |= pdp.FlagAllowed
-	}
-	if p.Input.Context.PathDiffers {
-		r.Flags |= pdp.FlagPathDiffers
-	}
+	r.Effect, _ = pdp.ParseEffect(f.effect)
 	if r.Policy == "immune" && r.Rule == "quarantine" {
 		r.Flags |= pdp.FlagQuarantined
 	}
@@ -103,12 +89,42 @@ func ReadEvaluated(line []byte, r *pdp.Record) (bool, error) {
 	return true, nil
 }
 
-func optional(r *pdp.Record, s *string, f pdp.Flags) string {
-	if s == nil {
-		return ""
+// fields are what ReadEvaluated reads. Flags say which of them are there.
+type fields struct {
+	id, revision, surface, agent, typ, role, action, resource string
+	effect, policy, rule, reason, millis, at                  string
+	flags                                                     pdp.Flags
+}
+
+// parse reads any JSON of the contract's shape.
+func (f *fields) parse(line []byte) (bool, error) {
+	var e evaluated
+	if err := json.Unmarshal(line, &e); err != nil {
+		return false, fmt.Errorf("no event: %w", err)
 	}
-	r.Flags |= f
-	return *s
+	p := &e.Payload
+	*f = fields{
+		id: p.DecisionID, revision: p.Revision, surface: p.Surface, agent: p.AgentID, typ: p.Type, action: p.Action,
+		reason: p.Result.Reason, millis: p.Millis.String(), at: p.At.String(),
+	}
+	optional := func(to, s *string, flag pdp.Flags) {
+		if s != nil {
+			*to = *s
+			f.flags |= flag
+		}
+	}
+	optional(&f.role, p.Role, pdp.FlagRole)
+	optional(&f.resource, p.Resource, pdp.FlagResource)
+	optional(&f.effect, p.Result.Effect, 0)
+	optional(&f.policy, p.Result.Policy, pdp.FlagMatched)
+	optional(&f.rule, p.Result.Rule, pdp.FlagMatched)
+	if p.Result.Allowed != nil && *p.Result.Allowed {
+		f.flags |= pdp.FlagAllowed
+	}
+	if p.Input.Context.PathDiffers {
+		f.flags |= pdp.FlagPathDiffers
+	}
+	return e.Type == typeEvaluated, nil
 }
 
 // decimal reads a number in units, exactly where it has no more decimals than units have zeros.
@@ -135,16 +151,27 @@ func decimal(s string, unit int64) (int64, error) {
 
 // parseUUID reads the canonical form; what is none is zero.
 func parseUUID(s string) (id [16]byte) {
-	s = strings.ReplaceAll(s, "-", "")
-	for i := range id {
-		if len(s) < 2*i+2 {
+	n := 0
+	for i := 0; i < len(s); i++ {
+		var v byte
+		switch c := s[i]; {
+		case c == '-':
+			continue
+		case c >= '0' && c <= '9':
+			v = c - '0'
+		case c >= 'a' && c <= 'f':
+			v = c - 'a' + 10
+		default:
 			return [16]byte{}
 		}
-		b, err := strconv.ParseUint(s[2*i:2*i+2], 16, 8)
-		if err != nil {
+		if n == 32 {
 			return [16]byte{}
 		}
-		id[i] = byte(b)
+		id[n/2] |= v << (4 * (1 - n%2))
+		n++
+	}
+	if n < 32 {
+		return [16]byte{}
 	}
 	return id
 }

@@ -86,6 +86,36 @@ func TestWhatIsNoDecisionIsToldApart(t *testing.T) {
 	}
 }
 
+// TestBothWaysOfReadingAgree: a line with a space in it is read the slow way.
+func TestBothWaysOfReadingAgree(t *testing.T) {
+	recs := wild(9, 2000)
+	for i := range recs {
+		l := line(&recs[i])
+		var fast, slow pdp.Record
+		if ok, err := detect.ReadEvaluated(l, &fast); !ok || err != nil {
+			t.Fatalf("%v %v: %s", ok, err, l)
+		}
+		if ok, err := detect.ReadEvaluated(bytes.Replace(l, []byte("{"), []byte("{ "), 1), &slow); !ok || err != nil {
+			t.Fatalf("%v %v: %s", ok, err, l)
+		}
+		f, _ := json.Marshal(fast)
+		s, _ := json.Marshal(slow)
+		if !bytes.Equal(f, s) {
+			t.Fatalf("read as\n%s\nand\n%s", f, s)
+		}
+	}
+	l := line(&recs[0])
+	var r pdp.Record
+	if n := testing.AllocsPerRun(100, func() { detect.ReadEvaluated(l, &r) }); n != 0 {
+		t.Errorf("%v allocations a line", n)
+	}
+	for i := range l {
+		if ok, err := detect.ReadEvaluated(l[:i], &r); ok || err == nil {
+			t.Fatalf("a line cut after %d bytes is read", i)
+		}
+	}
+}
+
 func FuzzReadEvaluated(f *testing.F) {
 	f.Add(line(&pdp.Record{Time: noon.UnixNano(), Row: -1, Effect: pdp.Deny, SubjectID: "a", Revision: "r"}))
 	f.Add([]byte(`{"type":"policy.evaluated","payload":{"evaluated_at":1.5e9,"result":{"allowed":null}}}`))
@@ -101,6 +131,16 @@ func FuzzReadEvaluated(f *testing.F) {
 		}
 		if !ok {
 			return
+		}
+		var slow pdp.Record
+		if again, err := detect.ReadEvaluated(bytes.Replace(b, []byte("{"), []byte("{ "), 1), &slow); again {
+			f, _ := json.Marshal(r)
+			s, _ := json.Marshal(slow)
+			if !bytes.Equal(f, s) {
+				t.Fatalf("read as\n%s\nand\n%s", f, s)
+			}
+		} else if err != nil {
+			t.Fatalf("read one way only: %v", err)
 		}
 		w.Observe(&r, func(f *detect.Finding) {
 			if !json.Valid(f.Metadata) || f.Incident == "" || len(f.Incident) > 64 {
