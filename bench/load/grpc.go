@@ -15,7 +15,8 @@ import (
 //	frame  length (3) type (1) flags (1) stream (4) payload
 //	call   HEADERS END_HEADERS | DATA END_STREAM, payload: 0 length (4) message
 type grpc struct {
-	stream  uint32 // of the call under way
+	stream  uint32 // of the call under way, else of the last one
+	asked   bool   // a call is under way
 	wire    []byte
 	head    []byte // header block of every call
 	status  int    // of the call under way; -1: not known yet
@@ -93,7 +94,7 @@ func (g *grpc) ask(c *Call) []byte {
 	} else {
 		g.stream += 2
 	}
-	g.status, g.message = statusUnknown, g.message[:0]
+	g.asked, g.status, g.message = true, statusUnknown, g.message[:0]
 	b := frame(g.wire[:0], len(g.head), frameHeaders, flagEndHeaders, g.stream)
 	b = append(b, g.head...)
 	body := c.Wire
@@ -139,7 +140,7 @@ func (g *grpc) read(in, reply []byte) (n int, a answer, out []byte, err error) {
 }
 
 func (g *grpc) frame(kind, flags byte, stream uint32, p, reply []byte) (a answer, out []byte, err error) {
-	mine := stream != 0 && stream == g.stream
+	mine := g.asked && stream == g.stream
 	switch kind {
 	case frameData:
 		if g.taken += len(p); g.taken > 1<<20 {
@@ -169,6 +170,7 @@ func (g *grpc) frame(kind, flags byte, stream uint32, p, reply []byte) (a answer
 		}
 	case frameReset:
 		if mine {
+			g.asked = false
 			return answer{done: true, fault: faultStatus, last: g.goodbye}, reply, nil
 		}
 	case frameSettings:
@@ -180,8 +182,8 @@ func (g *grpc) frame(kind, flags byte, stream uint32, p, reply []byte) (a answer
 			return a, append(frame(reply, 8, framePing, flagAck, 0), p...), nil
 		}
 	case frameAway:
-		g.goodbye = true
-		if g.status == statusUnknown && g.stream == 0 {
+		// What is under way is still answered where the server has taken it on; nothing new is.
+		if g.goodbye = true; !g.asked || len(p) >= 4 && g.stream > binary.BigEndian.Uint32(p)&^(1<<31) {
 			return a, reply, broken("the server says goodbye")
 		}
 	case frameWindow:
@@ -223,6 +225,7 @@ func (g *grpc) trailers(block []byte) (int, error) {
 
 // finish is the answer of the call under way, whose stream has ended.
 func (g *grpc) finish() answer {
+	g.asked = false
 	a := answer{done: true, last: g.goodbye || g.stream > 1<<30 || g.window < MaxCheck || g.initial < MaxCheck}
 	if g.status != 0 {
 		a.fault = faultStatus

@@ -35,14 +35,15 @@ type live struct {
 
 // lane is a worker's share of the calls: which is next, when it is due, and what became of it.
 type lane struct {
-	p      *plan
-	sched  schedule
-	calls  []Call
-	turn   int
-	tally  *tally
-	live   live
-	recent *hdrhistogram.Histogram // since the last publish
-	shown  int64                   // when that was
+	p       *plan
+	sched   schedule
+	calls   []Call
+	turn    int
+	tally   *tally
+	live    live
+	recent  *hdrhistogram.Histogram // since the last publish
+	shown   int64                   // when that was
+	closing int64                   // when the worker saw that the end had come; 0: not yet
 
 	answers, errors, wrong int64 // of the whole run, warm-up included
 }
@@ -65,11 +66,11 @@ func (l *lane) due(now int64) (intended int64, yes bool) {
 		return now, now < l.p.end
 	}
 	intended = l.sched.next()
-	return intended, intended <= now && intended < l.p.end && now < l.p.end+grace
+	return intended, intended <= now && intended < l.p.end && (l.closing == 0 || now < l.closing+grace)
 }
 
-// grace is how long after the end the last calls may still begin, in nanoseconds: enough for a generator that was late,
-// too little for a backlog, which is the server's and counts as unsent.
+// grace is how long the last calls may still begin, in nanoseconds, once the worker has seen that the end has come: time
+// for a generator that was late to catch up, too little for a backlog, which is the server's and counts as unsent.
 const grace = int64(10e6)
 
 // over says that no call begins any more.
@@ -79,8 +80,10 @@ func (l *lane) over(now int64) bool {
 		return true
 	case now < l.p.end:
 		return false
+	case l.closing == 0:
+		l.closing = now
 	}
-	return !l.open() || now >= l.p.end+grace || l.sched.next() >= l.p.end
+	return !l.open() || now >= l.closing+grace || l.sched.next() >= l.p.end
 }
 
 // take counts a call that begins and says which it is. free is since when its connection was.

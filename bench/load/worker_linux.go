@@ -87,8 +87,8 @@ func (w *worker) run() error {
 		}
 	}
 	for {
-		now = w.issue(now)
 		over := w.over(now)
+		now = w.issue(now)
 		if over && (w.busy == 0 || now >= w.p.end+w.p.timeout || w.p.stop.Load()) {
 			break
 		}
