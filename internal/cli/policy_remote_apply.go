@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	applyAtOnce = 64      // changes under way: those that wait share a compilation
+	applyAtOnce = 512     // changes under way: those that wait share a compilation
 	maxApplied  = 1 << 20 // bytes of one policy
 )
 

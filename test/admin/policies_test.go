@@ -244,3 +244,27 @@ func TestListsArePaged(t *testing.T) {
 		}
 	}
 }
+
+func TestTheRequestIDIsTheCorrelationOfEachEvent(t *testing.T) {
+	s := start(t, t.TempDir())
+	id := func(n string) []string { return []string{"X-Request-ID", n} }
+	threat := s.must(201, "POST", "/v1/threats", `{"type":"t","source":"s","severity":"LOW"}`, id("c1")...).field("threat_id").(string)
+	s.must(200, "PATCH", "/v1/threats/"+threat, `{"severity":"HIGH","status":"ESCALATED"}`, id("c2")...)
+	s.must(201, "POST", "/v1/immune/events", `{"severity":"CRITICAL","type":"ERROR_SPIKE","message":"m"}`, id("c3")...)
+	s.must(200, "PATCH", "/v1/immune/events/1", `{"severity":"INFO"}`, id("c4")...)
+	s.must(200, "PATCH", "/v1/immune/events/1", `{"severity":"INFO"}`, id("c5")...)
+	want := "threat.detected c1, threat.status_changed c2, threat.severity_changed c2, threat.escalated c2, threat.escalated c2, " +
+		"immune.event_published c3, immune.critical_event c3, immune.severity_changed c4"
+	var got string
+	eventually(t, 5*time.Second, "the events", func() bool {
+		var all []string
+		for _, e := range append(s.events("threat."), s.events("immune.")...) {
+			all = append(all, fmt.Sprintf("%s %v", e["type"], e["meta"].(map[string]any)["correlation_id"]))
+		}
+		got = strings.Join(all, ", ")
+		return len(all) >= 8
+	})
+	if got != want {
+		t.Fatalf("got %s", got)
+	}
+}
