@@ -1,0 +1,164 @@
+package immune_test
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"thymus/pdp"
+	"thymus/pdp/immune"
+)
+
+func agent(id string) immune.Subject { return immune.Subject{Type: "agent", ID: id} }
+
+func TestQuarantineIsByTypeAndId(t *testing.T) {
+	b := born(t)
+	defer func() { b.close() }()
+	if _, err := b.q.Put(agent("a"), "why", "operator", 0); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if reason, yes := b.q.Quarantined("agent", "a"); !yes || reason != "why" {
+			t.Errorf("%q %v", reason, yes)
+		}
+		for _, s := range [][2]string{{"jwt", "a"}, {"agent", "b"}, {"", "a"}, {"agent", ""}, {"agent\x00a", ""}} {
+			if b.in(s[0], s[1]) {
+				t.Errorf("%q is quarantined", s)
+			}
+		}
+		b.again()
+	}
+	if yes, err := b.q.Release(agent("a")); !yes || err != nil || b.in("agent", "a") {
+		t.Errorf("%v %v", yes, err)
+	}
+	if yes, err := b.q.Release(agent("a")); yes || err != nil {
+		t.Errorf("released twice: %v %v", yes, err)
+	}
+	if b.again(); b.in("agent", "a") || b.q.Released(agent("a")) == 0 || b.q.Released(agent("b")) != 0 {
+		t.Error("the release is not remembered")
+	}
+}
+
+func TestQuarantineEndsByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := born(t)
+		defer func() { b.close() }()
+		for i := range 3 {
+			if _, err := b.q.Put(agent(fmt.Sprint("a", i)), "", "operator", time.Duration(i+1)*time.Minute); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.told()
+		for i, told := range []string{"-a0", "-a1", "-a2"} {
+			time.Sleep(time.Minute + time.Millisecond)
+			synctest.Wait()
+			if n := b.q.Count(); n != 2-i || b.told() != told {
+				t.Fatalf("after %d minutes %d are quarantined", i+1, n)
+			}
+		}
+		if _, err := b.q.Put(agent("b"), "", "operator", time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		b.close()
+		time.Sleep(2 * time.Minute) // it ends while nobody is there
+		b.open()
+		if b.in("agent", "b") {
+			t.Error("it did not end")
+		}
+	})
+}
+
+func TestAQuarantineThatCannotBeStoredIsNone(t *testing.T) {
+	b := born(t)
+	defer b.close()
+	b.setFull(true)
+	if _, err := b.q.Put(agent("a"), "", "operator", 0); !errors.Is(err, pdp.ErrNoRoom) || b.in("agent", "a") {
+		t.Errorf("%v, in force: %v", err, b.in("agent", "a"))
+	}
+	b.setFull(false)
+	if _, err := b.q.Put(agent("a"), "", "operator", 0); err != nil {
+		t.Fatal(err)
+	}
+	b.setFull(true)
+	if _, err := b.q.Release(agent("a")); !errors.Is(err, pdp.ErrNoRoom) || !b.in("agent", "a") {
+		t.Errorf("%v, in force: %v", err, b.in("agent", "a"))
+	}
+}
+
+func TestStrikesAreForgottenAfterADay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := born(t)
+		defer func() { b.close() }()
+		put := func() {
+			if _, err := b.q.Put(agent("a"), "", "probing", time.Minute); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put()
+		time.Sleep(2 * time.Minute)
+		if put(); b.q.Strikes(agent("a")) != 2 {
+			t.Errorf("%d strikes", b.q.Strikes(agent("a")))
+		}
+		b.again()
+		if n := b.q.Strikes(agent("a")); n != 2 {
+			t.Errorf("%d strikes after a restart", n)
+		}
+		time.Sleep(26 * time.Hour)
+		synctest.Wait()
+		if n := b.q.Strikes(agent("a")); n != 0 {
+			t.Errorf("%d strikes after a day", n)
+		}
+	})
+}
+
+// Decisions read while subjects come and go; under the race detector that says that the snapshot is one.
+func TestDecisionsReadWhileItChanges(t *testing.T) {
+	b := born(t)
+	defer b.close()
+	if _, err := b.q.Put(agent("always"), "", "operator", 0); err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if !b.in("agent", "always") || b.in("agent", "never") {
+					t.Error("a subject changed that nobody touched")
+					return
+				}
+			}
+		})
+	}
+	for i := range 50 {
+		if _, err := b.q.Put(agent(fmt.Sprint("a", i%5)), "", "operator", time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.q.Release(agent(fmt.Sprint("a", (i+3)%5))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	wg.Wait()
+}
+
+func TestAskingAllocatesNothing(t *testing.T) {
+	b := born(t)
+	defer b.close()
+	for i := range 100 {
+		if _, err := b.q.Put(agent(fmt.Sprint("a", i)), "", "operator", 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := testing.AllocsPerRun(1000, func() { b.in("agent", "a7"); b.in("agent", "z") }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
