@@ -134,7 +134,16 @@ func TestTheShadowFindsNothingWhereTheEnginesAgree(t *testing.T) {
 			matches(set, tape(t, js))
 			synctest.Wait()
 		}
-		if s := set.Engine.Stats(); s.Shadowed-before.Shadowed != 4 || s.Different != 0 {
+		var r pdp.Result
+		q := set.Snapshot.Eval.Query([]string{"policies", "a", "allow"})
+		for _, js := range []string{`{"n":2}`, `{}`} {
+			set.Snapshot.Eval.Value(q, tape(t, js), false, &pdp.Budget{}, &r)
+			if !r.Defined {
+				t.Errorf("%s: undefined", js)
+			}
+			synctest.Wait()
+		}
+		if s := set.Engine.Stats(); s.Shadowed-before.Shadowed != 6 || s.Different != 0 {
 			t.Errorf("%+v", s)
 		}
 	})

@@ -16,7 +16,6 @@ type compiler struct {
 	opa     *ast.Compiler
 	m       *machine // owns the constants
 	prog    *program
-	groups  map[*ast.Rule]*group
 	rules   map[*group][]*ast.Rule
 	paths   map[string]int // input path to its place in machine.paths
 	targets [][]val        // paths of data that some `with` replaces
@@ -41,9 +40,6 @@ func (c *compiler) group(rules []*ast.Rule) *group {
 	for _, r := range rules { // the group's place is its shortest name
 		if p := r.Ref().GroundPrefix(); len(p) < len(prefix) {
 			prefix = p
-		}
-		for ; r != nil; r = r.Else {
-			c.groups[r] = g
 		}
 	}
 	ground := !slices.ContainsFunc(rules, func(r *ast.Rule) bool { return !r.Head.Reference.IsGround() })

@@ -147,7 +147,7 @@ func compile(o Options) (c *compiler, rep *Report, err error) {
 	}
 	start := time.Now()
 	c = &compiler{
-		opa: o.Compiler, m: &machine{strings: map[string]string{}}, groups: map[*ast.Rule]*group{}, rules: map[*group][]*ast.Rule{},
+		opa: o.Compiler, m: &machine{strings: map[string]string{}}, rules: map[*group][]*ast.Rule{},
 		paths: map[string]int{}, mocked: map[string]bool{},
 		prog: &program{
 			static: o.Rows, rows: len(o.Rows), runtime: o.Runtime, capabilities: o.Compiler.Capabilities(),

@@ -166,7 +166,7 @@ func (m *machine) push(n int) *frame {
 	return f
 }
 
-// mark and release bracket a frame.
+// release closes the frame that push opened last; regs and sp are what they were before.
 func (m *machine) release(regs []val, sp int) {
 	m.regs, m.sp = regs, sp
 	m.depth--

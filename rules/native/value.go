@@ -53,7 +53,6 @@ func strVal(s string) val {
 
 func nodeVal(k kind, n *node) val { return val{kind: k, p: unsafe.Pointer(n)} }
 
-func (v val) isTrue() bool  { return v.kind == boolean && v.n == 1 }
 func (v val) isFalse() bool { return v.kind == boolean && v.n == 0 }
 
 // str is the text of a text, or of a number that is held as text.
