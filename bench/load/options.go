@@ -46,7 +46,8 @@ type Progress struct {
 // maxConnections is more than one process has files for on most systems.
 const maxConnections = 100_000
 
-func (o *Options) check() error {
+// Check says what is wrong, and fills in what was left out.
+func (o *Options) Check() error {
 	switch {
 	case len(o.Calls) == 0:
 		return errors.New("calls: expected at least one")

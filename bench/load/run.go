@@ -18,7 +18,7 @@ type driver interface {
 // Run asks as the options say, and ends early, with what there is by then, when ctx does. An error means that there is no
 // result: the options are wrong, or the endpoint could not be reached before the clock started.
 func Run(ctx context.Context, o Options) (*Result, error) {
-	if err := o.check(); err != nil {
+	if err := o.Check(); err != nil {
 		return nil, err
 	}
 	p := &plan{o: &o, base: time.Now(), timeout: int64(o.Timeout)}

@@ -98,6 +98,9 @@ The policy that answers a workload is written by --write-policy. Exit 0 when som
 		if err != nil {
 			return err
 		}
+		if err := o.Check(); err != nil {
+			return err
+		}
 		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
 		if b.knee > 0 {
