@@ -219,3 +219,32 @@ func BenchmarkDetectors(b *testing.B) {
 		})
 	}
 }
+
+// TestWhoIsLongGoneMakesRoom: a table full of subjects that were at work takes newcomers once those have been gone for
+// an hour, and not before.
+func TestWhoIsLongGoneMakesRoom(t *testing.T) {
+	b := newBox(t, func(c *detect.Config) { c.Subjects = 1024 })
+	work := func(name string, n int) {
+		for i := range n {
+			for range 10 {
+				b.call(fmt.Sprint(name, i))
+			}
+		}
+	}
+	work("old", 4000)
+	full := b.w.Stats().Untracked
+	if full == 0 {
+		t.Fatal("four thousand subjects found room among a thousand")
+	}
+	b.wait(59 * time.Minute)
+	work("early", 10)
+	if b.w.Stats().Untracked == full {
+		t.Error("subjects at work an hour ago were pushed out")
+	}
+	full = b.w.Stats().Untracked
+	b.wait(2 * time.Minute)
+	work("new", 500)
+	if n := b.w.Stats().Untracked - full; n != 0 {
+		t.Errorf("%d records of newcomers found no room", n)
+	}
+}

@@ -153,6 +153,41 @@ func TestWhatIsHeldIsReleasedWhenTheRevisionIsNoLongerYoung(t *testing.T) {
 	b.want("probing:released:HIGH:8!")
 }
 
+// TestAPolicyThatTurnsByItselfQuarantinesNobody: a rule that denies from an hour of the day on is no other revision, but
+// when the first subject reaches a threshold, the others are half way there.
+func TestAPolicyThatTurnsByItselfQuarantinesNobody(t *testing.T) {
+	b := newBox(t, nil)
+	b.crowd(10)
+	b.want("")
+	for n := range 60 {
+		for i := range 10 {
+			b.call(fmt.Sprintf("quiet-%d", i), denied, on(fmt.Sprint("r", n)))
+		}
+		b.wait(100 * time.Millisecond)
+	}
+	for _, f := range b.found {
+		if f.Candidate {
+			t.Errorf("%s would be quarantined: %s %s", f.SubjectID, f.Detector, f.Severity())
+		}
+	}
+	if !b.w.Suspects(detect.RepeatedDenials) || !b.w.Suspects(detect.Probing) {
+		t.Error("the policy is not suspect")
+	}
+	b.found = nil
+	for range 200 { // it turns back
+		b.crowd(10)
+		b.wait(time.Second)
+	}
+	for _, f := range b.found {
+		if f.Change != detect.Ended {
+			t.Errorf("afterwards: %s %s", f.Detector, f.Change)
+		}
+	}
+	if len(b.found) != 2 {
+		t.Errorf("%d findings afterwards, want the end of both", len(b.found))
+	}
+}
+
 func TestASmallFleetIsNotHeld(t *testing.T) {
 	b := newBox(t, only(detect.Probing))
 	b.crowd(3)
@@ -273,6 +308,14 @@ func TestWindowsCountWhatLiesWithinThem(t *testing.T) {
 			if got := b.said() != ""; got != c.want {
 				t.Fatalf("ten within %s from %s on: found %v", c.span, offset, got)
 			}
+			b = newBox(t, only(detect.RepeatedDenials))
+			for i := range 10 { // half of them at each end
+				b.at = noon.Add(offset + c.span*time.Duration(i/5))
+				b.call("a", denied)
+			}
+			if got := b.said() != ""; got != c.want {
+				t.Fatalf("five and five, %s apart from %s on: found %v", c.span, offset, got)
+			}
 			b = newBox(t, only(detect.Probing))
 			for i := range 8 {
 				b.at = noon.Add(offset + c.span*time.Duration(i)/7)
@@ -302,6 +345,35 @@ func TestAClockThatIsSetBackStopsNothing(t *testing.T) {
 	b.want("repeated_denials:opened:MEDIUM:10!")
 	if b.w.Stats().Restarts != 1 {
 		t.Errorf("%d restarts, want 1", b.w.Stats().Restarts)
+	}
+}
+
+func TestWhatLiesInTheFutureIsForgottenWhenTheClockIsSetBack(t *testing.T) {
+	b := newBox(t, only(detect.Probing))
+	b.wait(24 * time.Hour)
+	for i := range 7 {
+		b.call("a", denied, on(fmt.Sprint(i)))
+	}
+	b.wait(-24 * time.Hour)
+	b.call("a", denied, on("another"))
+	b.want("")
+}
+
+// TestAtOnceIsWithinTheWindow: subjects that fire one after the other count together as long as the window holds them.
+func TestAtOnceIsWithinTheWindow(t *testing.T) {
+	for _, c := range []struct {
+		pause time.Duration // between the first four and the fifth
+		want  bool
+	}{{0, true}, {30 * time.Second, true}, {55 * time.Second, true}, {59 * time.Second, true}, {75 * time.Second, false}, {10 * time.Minute, false}} {
+		b := newBox(t, only(detect.Decoy, func(c *detect.Config) { c.Decoys = []string{"vault"} }))
+		for i := range 4 {
+			b.call(fmt.Sprint("a", i), on("vault"))
+		}
+		b.wait(c.pause)
+		b.call("a4", on("vault"))
+		if b.w.Suspects(detect.Decoy) != c.want {
+			t.Errorf("four and one, %s apart: suspect %v", c.pause, !c.want)
+		}
 	}
 }
 
