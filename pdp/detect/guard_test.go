@@ -188,6 +188,56 @@ func TestAPolicyThatTurnsByItselfQuarantinesNobody(t *testing.T) {
 	}
 }
 
+func TestAnOlderIncidentIsNotThePolicysFault(t *testing.T) {
+	b := newBox(t, only(detect.Decoy, func(c *detect.Config) { c.Decoys = []string{"vault"} }))
+	for range 12 {
+		b.call("a", on("vault"))
+		b.wait(10 * time.Second)
+	}
+	b.found = nil
+	for i := range 4 {
+		b.call(fmt.Sprint("other-", i), on("vault"))
+	}
+	b.want("decoy_touched:opened:CRITICAL:1! decoy_touched:opened:CRITICAL:1! decoy_touched:opened:CRITICAL:1!" +
+		" suspect:decoy_touched:opened:CRITICAL:5")
+	for range 10 {
+		b.call("b")
+	}
+	b.want("decoy_touched:withdrawn:CRITICAL:1 decoy_touched:withdrawn:CRITICAL:1 decoy_touched:withdrawn:CRITICAL:1")
+	b.wait(15 * time.Second)
+	b.call("a", on("vault"))
+	b.want("decoy_touched:again:CRITICAL:13") // goes on, and is no candidate meanwhile
+	for range 90 {
+		b.wait(time.Second)
+		b.call("b")
+	}
+	b.want("") // few fire by now, but not for long enough
+	for range 60 {
+		b.wait(time.Second)
+		b.call("b")
+	}
+	b.want("suspect:decoy_touched:ended:CRITICAL:5 decoy_touched:released:CRITICAL:13!")
+	b.call("other-0", on("vault"))
+	b.want("decoy_touched:opened:CRITICAL:1!") // another incident than the one that was withdrawn
+}
+
+func TestWhatIsHeldIsDroppedWithItsRevision(t *testing.T) {
+	b := newBox(t, only(detect.Probing))
+	b.crowd(100)
+	b.rev = "r2"
+	b.wait(5 * time.Second)
+	for i := range 8 {
+		b.call("a", denied, on(fmt.Sprint("r", i)))
+	}
+	b.want("probing:opened:HIGH:8")
+	b.rev = "r3"
+	for range 70 {
+		b.wait(time.Second)
+		b.crowd(100)
+	}
+	b.want("")
+}
+
 func TestASmallFleetIsNotHeld(t *testing.T) {
 	b := newBox(t, only(detect.Probing))
 	b.crowd(3)
