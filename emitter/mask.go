@@ -50,10 +50,10 @@ type maskChild struct {
 // aliases are the members that hold the same value by their meaning: masking one of a line masks all of it.
 var aliases = [][]string{
 	{"agent_id", "metadata.agent_id", "meta.agent_id", "source", "input.subject.id"},
-	{"subject_type", "input.subject.type"},
-	{"agent_role", "input.subject.properties.role"},
-	{"action", "input.action.name"},
-	{"resource", "input.resource.id"},
+	{"subject_type", "metadata.subject_type", "meta.subject_type", "input.subject.type"},
+	{"agent_role", "metadata.agent_role", "meta.agent_role", "input.subject.properties.role"},
+	{"action", "metadata.action", "meta.action", "input.action.name"},
+	{"resource", "metadata.resource", "meta.resource", "input.resource.id"},
 	{"matched_policy", "result.matched_policy"},
 	{"matched_rule", "result.matched_rule"},
 	{"reason", "result.reason"},

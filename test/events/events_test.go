@@ -236,9 +236,11 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// What is masked is in no file of the state directory and in no answer of the event commands.
+// What is masked is in no file of the state directory and in no answer of the event commands, the threat that the
+// denials become included. Only the registry itself knows who its threats are about: it acts on them.
 func TestMaskedValuesAreNowhere(t *testing.T) {
-	h := newHome(t, "THYMUS_EVENTS_MASK=agent_id=hash,resource,input.context.pin", "THYMUS_EVENTS_INPUT=true")
+	h := newHome(t, "THYMUS_EVENTS_MASK=agent_id=hash,resource,input.context.pin", "THYMUS_EVENTS_INPUT=true",
+		"THYMUS_DETECT_DENIALS_ENABLED=true")
 	s := h.start(t)
 	const secret = "very-secret-agent"
 	for range 20 {
@@ -249,14 +251,15 @@ func TestMaskedValuesAreNowhere(t *testing.T) {
 	}
 	s.settle()
 	s.stop()
-	all := 0
+	all, threats := 0, 0
 	err := filepath.WalkDir(h.dir, func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil || d.IsDir() || d.Name() == "state.db" {
 			return err
 		}
 		b, err := os.ReadFile(path)
 		if strings.HasSuffix(path, ".ndjson") {
 			all += bytes.Count(b, []byte(`"shown":"yes"`))
+			threats += bytes.Count(b, []byte(`"threat.detected"`))
 		}
 		for _, word := range []string{secret, "secret-place", "secret-pin"} {
 			if bytes.Contains(b, []byte(word)) {
@@ -265,8 +268,8 @@ func TestMaskedValuesAreNowhere(t *testing.T) {
 		}
 		return err
 	})
-	if err != nil || all != 20 {
-		t.Errorf("%d inputs are shown, %v", all, err)
+	if err != nil || all != 20 || threats != 1 {
+		t.Errorf("%d inputs are shown, %d threats, %v", all, threats, err)
 	}
 	if st, err := os.Stat(filepath.Join(h.dir, "mask.key")); err != nil || st.Mode().Perm() != 0o600 {
 		t.Error("the key:", st, err)

@@ -78,8 +78,16 @@ func newHome(t testing.TB, env ...string) *home {
 	t.Cleanup(func() { os.RemoveAll(ring) })
 	h.env = append([]string{"THYMUS_DIR=" + h.dir, "THYMUS_EVENTS_RING_PATH=" + ring, "THYMUS_DATA_LISTEN=127.0.0.1:0",
 		"THYMUS_MANAGEMENT_LISTEN=127.0.0.1:0", "THYMUS_LOG_FORMAT=json", "THYMUS_INSTANCE=test-1",
-		"THYMUS_EVENTS_RING_SIZE=8MiB"}, env...)
+		"THYMUS_EVENTS_RING_SIZE=8MiB"}, append(undetected(), env...)...)
 	return h
+}
+
+// undetected switches the detectors off: these tests count the events of decisions, and a load test is a crowd of suspects.
+func undetected() (env []string) {
+	for _, d := range []string{"DENIALS", "PROBING", "ROLE_CHANGE", "RATE", "FIRST_SEEN", "PATH_CONFUSION", "ERRORS", "LATENCY", "PRESSURE"} {
+		env = append(env, "THYMUS_DETECT_"+d+"_ENABLED=false")
+	}
+	return env
 }
 
 func (h *home) journal() string { return filepath.Join(h.dir, "journal") }
