@@ -280,6 +280,70 @@ func TestActivatingARevisionStartsTheWindowsAnew(t *testing.T) {
 	}
 }
 
+// TestWhatAnOlderRevisionDidIsNotCountedAgainstTheNext: each window and tally, filled under r1 or r2, and what comes next.
+func TestWhatAnOlderRevisionDidIsNotCountedAgainstTheNext(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		det  detect.Detector
+		fill func(*box)
+		next func(*box)
+		want string
+	}{
+		{"subjects half way to a threshold", detect.RepeatedDenials,
+			func(b *box) {
+				for i := range 60 {
+					b.call(fmt.Sprintf("quiet-%d", i%10), denied)
+				}
+			},
+			func(b *box) {
+				b.crowd(30)
+				for range 10 {
+					b.call("a", denied)
+				}
+			}, "repeated_denials:opened:MEDIUM:10!"},
+		{"subjects that fired", detect.Decoy,
+			func(b *box) {
+				for i := range 4 {
+					b.call(fmt.Sprintf("quiet-%d", i), on("vault"))
+				}
+				b.found = nil
+			},
+			func(b *box) { b.call("a", on("vault")) }, "decoy_touched:opened:CRITICAL:1!"},
+		{"errors", detect.ErrorSpike,
+			func(b *box) {
+				for range 9 {
+					b.call("a", failed(pdp.FaultBuiltin))
+				}
+			},
+			func(b *box) { b.call("a", failed(pdp.FaultBuiltin)) }, ""},
+		{"subjects that lost what they were permitted", detect.Probing,
+			func(b *box) {
+				b.rev = "between"
+				b.wait(3 * time.Second)
+				for i := range 15 {
+					b.call(fmt.Sprintf("quiet-%d", i), denied, on("r"))
+				}
+			},
+			func(b *box) {
+				for i := range 8 {
+					b.call("a", denied, on(fmt.Sprint("r", i)))
+				}
+			}, "probing:opened:HIGH:8"},
+		{"roles", detect.RoleChange, func(b *box) { b.call("a", as("guest")) }, func(b *box) { b.call("a", as("admin")) }, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBox(t, only(c.det, func(c *detect.Config) { c.Decoys = []string{"vault"} }))
+			b.crowd(30)
+			c.fill(b)
+			b.want("")
+			b.rev = "next"
+			b.wait(3 * time.Second)
+			c.next(b)
+			b.want(c.want)
+		})
+	}
+}
+
 func TestSequencesStandForRevisions(t *testing.T) {
 	names := map[uint32]string{1: "r1", 2: "r1", 3: "r3"}
 	w, err := detect.New(detect.Options{Config: detect.Default(), Revision: func(s uint32) string { return names[s] }})
