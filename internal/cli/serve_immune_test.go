@@ -144,6 +144,9 @@ func TestQuarantineIsQuickUnderLoad(t *testing.T) {
 	<-ended
 	slices.Sort(took)
 	t.Logf("at %.0f decisions/s: median %s, worst of %d %s", got, took[len(took)/2], len(took), took[len(took)-1])
+	if got < 0.9*rate {
+		t.Skipf("the machine makes %.0f decisions/s, %d are asked for: nothing is said about time", got, rate)
+	}
 	if took[len(took)/2] > 50*time.Millisecond { // the goal is 10 ms; a shared machine gets some patience
 		t.Errorf("half of the quarantines took more than %s", took[len(took)/2])
 	}
@@ -192,6 +195,65 @@ func BenchmarkLoop(b *testing.B) {
 				time.Sleep(100 * time.Microsecond)
 			}
 			b.ReportMetric(float64(cpu()-before)/float64(b.N), "cpu-ns/op") // on a shared machine the wall says little
+		})
+	}
+}
+
+// Under pressure records of plain allows are left out and counted; denials, audits and what self-protection says go on.
+func TestBrownOutLeavesPlainAllowsOutAndCountsThem(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		set   []string
+		level int
+	}{
+		{"protect", []string{"immune.mode=protect"}, 2},
+		{"observe", nil, 2},
+		{"switched off", []string{"immune.mode=protect", "immune.brown_out.enabled=false"}, 0},
+		{"strict", []string{"immune.mode=protect", "events.loss=strict"}, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := life(t, append([]string{"events.ring.size=1MiB"}, c.set...)...)
+			e := s.recording.(*events)
+			e.stopPump()
+			<-e.pumped // from here on the ring only fills
+			for s.recording.Pressure().Ring < 68 {
+				s.decide(t, "a", "nobody", "read", "item") // a denial
+			}
+			for end := time.Now().Add(5 * time.Second); s.immunity.brown.Level() != c.level; time.Sleep(time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatalf("level %d", s.immunity.brown.Level())
+				}
+			}
+			before := e.ring.Shed()
+			for range 10 {
+				s.decide(t, "a", "admin", "read", "item")
+				s.decide(t, "a", "nobody", "read", "item")
+			}
+			after := e.ring.Shed()
+			want := uint64(0)
+			if c.name == "protect" {
+				want = 10
+			}
+			if n := after[pdp.ClassAllow] - before[pdp.ClassAllow]; n != want {
+				t.Errorf("%d allows shed, want %d", n, want)
+			}
+			if after[pdp.ClassDeny] != before[pdp.ClassDeny] {
+				t.Error("denials were shed")
+			}
+			offered, pending, shed, done := e.ring.Offered(), e.ring.Pending(), e.ring.Shed(), e.ring.Done()
+			for k := range offered {
+				if offered[k] != pending[k]+shed[k]+done[k] {
+					t.Errorf("class %s: offered %d, pending %d, shed %d, done %d", pdp.Class(k), offered[k], pending[k], shed[k], done[k])
+				}
+			}
+			p := s.immunity.Protection()
+			if acts := c.level > 0 && c.name != "observe"; p.BrownOut != acts || acts != (len(p.Actions) == 1) {
+				t.Errorf("%+v", p)
+			}
+			items, _ := s.stored.immune.Recent(5, 0, 10)
+			if (len(items) > 0) != (c.level > 0) {
+				t.Errorf("events %+v", items)
+			}
 		})
 	}
 }
