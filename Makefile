@@ -14,7 +14,7 @@ SCHEMATHESIS := 4.32.5
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := build
-.PHONY: help run build test test-api test-crash bench fuzz lint deps fetch absent clean
+.PHONY: help run build test test-api test-crash bench bench-check bench-baseline bench-report fuzz lint deps fetch absent clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,16 @@ test-api: fetch ## the management plane against its OpenAPI document, by schemat
 
 bench: ## benchmarks with allocations, COUNT times each, for benchstat
 	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) -timeout 120m $(PKG)
+
+bench-check: ## what a decision costs, in allocations and instructions (valgrind), against bench/check/baseline.json; more than 5 % more fails
+	THYMUS_BENCH_CHECK=1 REQUIRE_REAL=1 $(GO) test -count 1 -v -timeout 30m -run 'TestNoStageCosts|TestTheGuard' ./bench/check
+
+bench-baseline: ## write that baseline anew
+	THYMUS_BENCH_BASELINE=1 REQUIRE_REAL=1 $(GO) test -count 1 -v -timeout 30m -run TestNoStageCosts ./bench/check
+
+bench-report: build ## thymus beside OPA, Cedar, Casbin and echoes, into bench/REPORT.md; needs a quiet machine and ARGS as bin/compare takes them
+	mkdir -p bin && cd bench/compare && $(GO) build -o ../../bin/compare . && GOBIN=$(CURDIR)/bin $(GO) install github.com/open-policy-agent/opa@v1.22.2
+	bin/compare --thymus bin/thymus --opa bin/opa --markdown bench/REPORT.md --html bench/report.html $(ARGS)
 
 fuzz: ## every fuzz target for FUZZTIME each
 	@grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -r -n 1 dirname | sort -u | while read -r dir; do \
