@@ -162,7 +162,7 @@ func TestMemoryIsBoundedWhateverTheSubjects(t *testing.T) {
 
 // TestAFloodOfNamesHidesNobody: who forges a million names does not make the Watcher forget who is at work.
 func TestAFloodOfNamesHidesNobody(t *testing.T) {
-	b := newBox(t, func(c *detect.Config) { c.Rate.Enabled = false })
+	b := newBox(t, func(c *detect.Config) { c.Rate.Enabled, c.Subjects = false, detect.Default().Subjects })
 	for range 9 {
 		b.call("prober", denied)
 	}

@@ -21,10 +21,11 @@ type box struct {
 
 var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
-// newBox makes a Watcher of the default configuration, changed by f.
+// newBox makes a Watcher of the default configuration but for its size, changed by f.
 func newBox(t testing.TB, f func(*detect.Config)) *box {
 	t.Helper()
 	c := detect.Default()
+	c.Subjects = 1 << 12 // there are many boxes, and few subjects in each
 	if f != nil {
 		f(&c)
 	}

@@ -96,7 +96,7 @@ func TestDetectors(t *testing.T) {
 		{"evaded: a distinct resource every nine seconds", detect.Probing, nil,
 			func(b *box) { resources(b, 300, 9*time.Second) }, ""},
 		{"patient probing is found within a longer window", detect.Probing, func(c *detect.Config) { c.Probing.Window = 10 * time.Minute },
-			func(b *box) { resources(b, 8, 20*time.Second) }, "probing:opened:HIGH:8!"},
+			func(b *box) { resources(b, 9, 20*time.Second) }, "probing:opened:HIGH:8! probing:again:HIGH:9!"},
 		{"errors are no probes", detect.Probing, nil,
 			func(b *box) {
 				for i := range 100 {
@@ -137,6 +137,15 @@ func TestDetectors(t *testing.T) {
 			func(b *box) { past(b, 70, 10); past(b, 1, 25) }, ""},
 		{"nobody is judged while warming up", detect.RateAnomaly, nil,
 			func(b *box) { past(b, 59, 10); past(b, 1, 1000) }, ""},
+		{"nor who has called in few windows, however long it has been known", detect.RateAnomaly, nil,
+			func(b *box) { past(b, 25, 10); b.wait(time.Hour); past(b, 1, 1000) }, ""},
+		{"a burst teaches little", detect.RateAnomaly, nil,
+			func(b *box) {
+				past(b, 70, 40)
+				past(b, 1, 100_000)
+				past(b, 20, 40)
+				past(b, 1, 400)
+			}, "rate_anomaly:opened:MEDIUM:78! rate_anomaly:again:MEDIUM:79!"},
 		{"few calls are never an anomaly", detect.RateAnomaly, nil,
 			func(b *box) { past(b, 70, 1); past(b, 1, 20) }, ""},
 		{"a night's sleep teaches nothing", detect.RateAnomaly, nil,
@@ -158,6 +167,8 @@ func TestDetectors(t *testing.T) {
 			func(b *box) { past(b, 40, 1); b.wait(24 * time.Hour); past(b, 40, 1) }, ""},
 		{"a subject that has not been known for long", detect.FirstSeenAction, nil,
 			func(b *box) { past(b, 40, 1); b.wait(23 * time.Hour); b.call("a", doing("delete")) }, ""},
+		{"who has hardly called has no habits", detect.FirstSeenAction, nil,
+			func(b *box) { past(b, 20, 1); b.wait(24 * time.Hour); b.call("a", doing("delete")) }, ""},
 		{"evaded: everything is done once on the first day", detect.FirstSeenAction, nil,
 			func(b *box) {
 				b.call("a", doing("delete"))

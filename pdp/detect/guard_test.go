@@ -499,3 +499,44 @@ func TestRecordsMayOvertakeEachOther(t *testing.T) {
 	}
 	b.want("repeated_denials:opened:MEDIUM:10!")
 }
+
+func TestABrownOutLeavesOutWhatCostsMost(t *testing.T) {
+	b := newBox(t, nil)
+	b.w.Lean(true)
+	for i := range 10 {
+		b.call("a", denied, as(fmt.Sprint("role", i)))
+	}
+	b.want("repeated_denials:opened:MEDIUM:10!")
+	b.w.Lean(false)
+	b.call("a", as("x"))
+	b.call("a", as("y"))
+	b.want("role_change:opened:MEDIUM:2!")
+}
+
+// TestOthersMayAskWhileThePumpObserves is for the race detector.
+func TestOthersMayAskWhileThePumpObserves(t *testing.T) {
+	b := newBox(t, nil)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+				b.w.Forget("agent", "a")
+				b.w.Lean(i%2 == 0)
+				_ = b.w.Active()
+			}
+		}
+	}()
+	for range 5000 {
+		b.call("a", denied)
+		b.wait(time.Second)
+	}
+	close(stop)
+	<-stopped
+	if b.w.Active() == 0 {
+		t.Error("nobody was active")
+	}
+}
