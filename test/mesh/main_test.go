@@ -1,0 +1,320 @@
+//go:build unix
+
+// Package mesh_test asks the running binary through real proxies, with the configurations of deployments/.
+package mesh_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// binary is the program under test, built once.
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "thymus-mesh")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	binary = filepath.Join(dir, "thymus")
+	code := 1
+	if out, err := exec.Command("go", "build", "-o", binary, "thymus").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+	} else {
+		code = m.Run()
+	}
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// absent skips a test whose real component is not here, or fails it where REQUIRE_REAL says that it has to be.
+func absent(t *testing.T, what, why string) {
+	t.Helper()
+	if os.Getenv("REQUIRE_REAL") == "1" {
+		t.Fatalf("%s is required and not here: %s", what, why)
+	}
+	t.Skipf("%s is not here: %s", what, why)
+}
+
+// root is the module's folder.
+func root(t *testing.T) string {
+	t.Helper()
+	d, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+var install sync.Mutex
+
+// program finds a program, or installs its Debian package where that is possible.
+func program(t *testing.T, name, pkg string) string {
+	t.Helper()
+	install.Lock()
+	defer install.Unlock()
+	if p, err := exec.LookPath(name); err == nil {
+		return p
+	}
+	if os.Getuid() != 0 {
+		absent(t, name, "not in PATH, and only root can install it")
+	}
+	cmd := exec.Command("sh", "-c", "apt-get update -q && apt-get install -q -y --no-install-recommends "+pkg)
+	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		absent(t, name, fmt.Sprintf("installing %s: %v\n%s", pkg, err, tail(string(out))))
+	}
+	p, err := exec.LookPath(name)
+	if err != nil {
+		absent(t, name, "installed, and still not in PATH")
+	}
+	return p
+}
+
+func tail(s string) string { return s[max(0, len(s)-2000):] }
+
+// port is one that was free a moment ago.
+func port(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	_, p, _ := net.SplitHostPort(ln.Addr().String())
+	return p
+}
+
+// child is a program that a test runs.
+type child struct {
+	cmd  *exec.Cmd
+	out  *bytes.Buffer
+	mu   sync.Mutex
+	done chan struct{}
+}
+
+func (c *child) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.out.Write(p)
+}
+
+func (c *child) log() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return tail(c.out.String())
+}
+
+// run starts a program and waits until somebody listens at addr.
+func run(t *testing.T, addr string, cmd *exec.Cmd) *child {
+	t.Helper()
+	c := &child{cmd: cmd, out: &bytes.Buffer{}, done: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = c, c
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // nginx has workers, which outlive a master that is killed
+	cmd.WaitDelay = time.Second
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = cmd.Wait()
+		close(c.done)
+	}()
+	t.Cleanup(func() {
+		c.kill()
+		if t.Failed() {
+			t.Logf("log of %s:\n%s", filepath.Base(cmd.Path), c.log())
+		}
+	})
+	for begin := time.Now(); ; {
+		if nc, err := net.Dial("tcp", addr); err == nil {
+			_ = nc.Close()
+			return c
+		}
+		select {
+		case <-c.done:
+			t.Fatalf("%s ended before it listened:\n%s", filepath.Base(cmd.Path), c.log())
+		case <-time.After(50 * time.Millisecond):
+		}
+		if time.Since(begin) > 40*time.Second {
+			t.Fatalf("%s does not listen at %s:\n%s", filepath.Base(cmd.Path), addr, c.log())
+		}
+	}
+}
+
+func (c *child) kill() {
+	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL)
+	<-c.done
+}
+
+// sidecar is a Thymus with ports of its own, which it keeps when it is started again.
+type sidecar struct {
+	t               *testing.T
+	dir, data, mesh string
+	socket          string
+	args            []string
+	child           *child
+}
+
+// thymus starts a sidecar with one Rego module.
+func thymus(t *testing.T, rego string, args ...string) *sidecar {
+	t.Helper()
+	s := &sidecar{t: t, dir: t.TempDir(), args: args}
+	s.data, s.mesh = port(t), port(t)
+	sock, err := os.MkdirTemp("", "tm") // t.TempDir can be too long for a socket's path
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(sock) })
+	s.socket = filepath.Join(sock, "x.sock")
+	if err := os.WriteFile(filepath.Join(s.dir, "p.rego"), []byte(rego), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.start()
+	return s
+}
+
+func (s *sidecar) start() {
+	s.t.Helper()
+	args := append([]string{
+		"serve", "--set", "dir=" + filepath.Join(s.dir, "state"), "--set", "events.ring.path=" + s.dir, "--set", "events.ring.size=1MiB",
+		"--set", "data.listen=127.0.0.1:" + s.data, "--set", "management.listen=", "--set", "data.deadline=2s",
+		"--set", "extauthz.listen=127.0.0.1:" + s.mesh, "--set", "extauthz.socket=" + s.socket,
+		"--set", "policies.builtin=false",
+	}, s.args...)
+	cmd := exec.Command(binary, append(args, filepath.Join(s.dir, "p.rego"))...)
+	cmd.Dir = s.dir
+	cmd.Env = []string{"HOME=" + s.dir, "PATH=" + os.Getenv("PATH")}
+	s.child = run(s.t, "127.0.0.1:"+s.data, cmd)
+}
+
+// seen is what the application behind a proxy got.
+type seen struct {
+	Method, Target, Host string
+	Headers              http.Header
+	Body                 string
+}
+
+// application tells each request what it looked like when it arrived.
+func application(t *testing.T) (port string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		w.Header().Set("X-From", "application")
+		_ = json.NewEncoder(w).Encode(seen{r.Method, r.RequestURI, r.Host, r.Header, string(b)})
+	})}
+	go func() { _ = s.Serve(ln) }()
+	t.Cleanup(func() { _ = s.Close() })
+	_, port, _ = net.SplitHostPort(ln.Addr().String())
+	return port
+}
+
+// reply is what a client got.
+type reply struct {
+	status  int
+	headers http.Header
+	body    string
+	app     *seen // nil: the application was not asked
+}
+
+// send writes a request byte for byte: no client library tidies its path.
+func send(addr, method, target, body string, headers ...string) (*reply, error) {
+	nc, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	defer nc.Close()
+	_ = nc.SetDeadline(time.Now().Add(10 * time.Second))
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n", method, target)
+	for i := 0; i < len(headers); i += 2 {
+		fmt.Fprintf(&b, "%s: %s\r\n", headers[i], headers[i+1])
+	}
+	if body != "" {
+		fmt.Fprintf(&b, "Content-Length: %d\r\n", len(body))
+	}
+	if _, err := io.WriteString(nc, b.String()+"\r\n"+body); err != nil {
+		return nil, err
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(nc), &http.Request{Method: method})
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, err
+	}
+	r := &reply{status: resp.StatusCode, headers: resp.Header, body: string(text)}
+	if resp.Header.Get("X-From") == "application" {
+		r.app = &seen{}
+		if err := json.Unmarshal(text, r.app); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// proxy is a proxy before the application.
+type proxy struct {
+	t    *testing.T
+	addr string
+}
+
+func (p proxy) send(method, target, body string, headers ...string) *reply {
+	p.t.Helper()
+	r, err := send(p.addr, method, target, body, headers...)
+	if err != nil {
+		p.t.Fatalf("%s %s: %v", method, target, err)
+	}
+	return r
+}
+
+// passes fails unless the application answered.
+func (p proxy) passes(method, target, body string, headers ...string) *seen {
+	p.t.Helper()
+	r := p.send(method, target, body, headers...)
+	if r.app == nil {
+		p.t.Fatalf("%s %s %v was not let through: %d %s", method, target, headers, r.status, r.body)
+	}
+	return r.app
+}
+
+// stopped fails if the application answered.
+func (p proxy) stopped(method, target, body string, headers ...string) *reply {
+	p.t.Helper()
+	r := p.send(method, target, body, headers...)
+	if r.app != nil || r.status < 400 {
+		p.t.Fatalf("%s %s %v was let through: %d %s", method, target, headers, r.status, r.body)
+	}
+	return r
+}
+
+// eventually waits for what takes a proxy a moment.
+func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for begin := time.Now(); !f(); {
+		if time.Since(begin) > 20*time.Second {
+			t.Fatal(what)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}

@@ -1,0 +1,43 @@
+//go:build unix
+
+package mesh_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// nginx starts nginx with the shipped server block.
+func nginx(t *testing.T, s *sidecar, app string) proxy {
+	t.Helper()
+	bin := program(t, "nginx", "nginx-light")
+	text, err := os.ReadFile(filepath.Join(root(t), "deployments", "nginx", "thymus.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listen, dir := port(t), t.TempDir()
+	block := strings.NewReplacer("listen 10000", "listen 127.0.0.1:"+listen, "127.0.0.1:8181", "127.0.0.1:"+s.data,
+		"127.0.0.1:8080", "127.0.0.1:"+app, "250ms", "5s").Replace(string(text))
+	user := ""
+	if os.Getuid() == 0 {
+		user = "user root;\n"
+	}
+	conf := fmt.Sprintf("%sdaemon off; worker_processes 1; pid %[2]s/pid; error_log stderr warn;\nevents {}\nhttp {\naccess_log off;\n"+
+		"client_body_temp_path %[2]s/b; proxy_temp_path %[2]s/p; fastcgi_temp_path %[2]s/f; uwsgi_temp_path %[2]s/u; scgi_temp_path %[2]s/s;\n%[3]s\n}\n",
+		user, dir, block)
+	file := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "127.0.0.1:"+listen, exec.Command(bin, "-c", file, "-p", dir, "-e", "stderr"))
+	return proxy{t, "127.0.0.1:" + listen}
+}
+
+func TestNginxAsks(t *testing.T) {
+	s := thymus(t, exam)
+	sit(t, nginx(t, s, application(t)), s)
+}
