@@ -222,7 +222,11 @@ func (c *condition) ways(n int) [][]string {
 	case "matches":
 		return one("is_string("+x+")", "regex.match("+quote(anchored(c.value.text))+", "+x+")")
 	case "glob":
-		return one("is_string("+x+")", "glob.match("+v+`, [".", "/", ":"], `+x+")")
+		subject := x
+		if strings.ContainsRune(c.value.text, '\\') { // OPA's rule index takes the escape for a part of the text
+			subject = `concat("", [` + x + "])"
+		}
+		return one("is_string("+x+")", "glob.match("+v+`, [".", "/", ":"], `+subject+")")
 	case "cidr":
 		return one(append([]string{"is_string(" + x + ")", "net.cidr_is_valid(concat(\"\", [" + x + ", \"/32\"]))"}, c.within(x, n)...)...)
 	}

@@ -74,3 +74,17 @@ warn contains {"rule": "prod", "priority": 10, "reason": sprintf("%s touches pro
 		t.Errorf("got %+v", d)
 	}
 }
+
+// OPA's rule index takes an escape in a glob for a part of the text, so that a deny would silently not match.
+func TestAGlobWithAnEscapeMatches(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, engine func(*rules.Options)) {
+		set := load(t, map[string]string{"p.json": `{"policy_id":"p","default_effect":"allow","rules":[
+			{"rule_id":"star","effect":"deny","conditions":[{"field":"resource","operator":"glob","value":"a\\*/\\[x]"}]}]}`}, engine)
+		for resource, allowed := range map[string]bool{`a*/[x]`: false, `ab/[x]`: true, `a\\*/\\[x]`: true} {
+			d, _ := decide(t, set, `{"subject":{"id":"x","properties":{}},"action":{"name":"p"},"resource":{"id":"`+resource+`"}}`)
+			if d.Allowed != allowed {
+				t.Errorf("resource %s: got %+v", resource, d)
+			}
+		}
+	})
+}

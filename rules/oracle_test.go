@@ -247,7 +247,7 @@ func (r source) condition() oracleCondition {
 	case "starts_with", "ends_with":
 		c.Value = pick(r, "a", "", "re", "b", "10.", "d", "00")
 	case "glob":
-		c.Value = pick(r, "*", "**", "a*", "a.*", "a.b/*:*", "{admin,guest}", "10.*.*.*", "[a-r]*", "?*")
+		c.Value = pick(r, "*", "**", "a*", "a.*", "a.b/*:*", "{admin,guest}", "10.*.*.*", "[a-r]*", "?*", `a\.b`, `\a*`, `admi\n`)
 	case "cidr":
 		c.Value = pick[any](r, "10.0.0.0/8", "::/0", []any{"192.168.0.0/16", "10.1.2.3/32"}, []any{"::1/128"}, "0.0.0.0/0")
 	}

@@ -50,8 +50,13 @@ func (s *Server) data(ctx *fasthttp.RequestCtx, c *conn, path, query []byte) {
 	}
 	t := s.turn()
 	defer s.done(t, pdp.SurfaceOPA, start)
-	if !t.data.parse(path[len(dataPath):]) {
-		s.refuse(ctx, path, http.StatusNotFound, "expected a path of segments that are not empty")
+	switch err := t.data.parse(path[len(dataPath):]); err {
+	case nil:
+	case errEncoding:
+		s.refuse(ctx, path, http.StatusBadRequest, err.Error())
+		return
+	default:
+		s.refuse(ctx, path, http.StatusNotFound, err.Error())
 		return
 	}
 	if !s.globs.allow(t.data.path) {

@@ -50,13 +50,19 @@ func (t *dataTurn) release() {
 	}
 }
 
-// parse reads the raw path behind /v1/data: nothing, or a slash and segments, percent-encoded. It is false where one is
-// empty or badly encoded, or where there are too many.
-func (t *dataTurn) parse(raw []byte) bool {
+// errPath is what a path is that names no document, errEncoding one that is badly percent-encoded.
+var (
+	errPath     = errors.New("expected a path of segments that are not empty")
+	errEncoding = errors.New("path: expected percent-encoded segments")
+)
+
+// parse reads the raw path behind /v1/data: nothing, or a slash and segments, percent-encoded. It is errPath where one is
+// empty, or where there are too many.
+func (t *dataTurn) parse(raw []byte) error {
 	t.touched = true
 	t.path, t.text, t.action = t.path[:0], t.text[:0], ""
 	if len(raw) == 0 {
-		return true
+		return nil
 	}
 	if cap(t.text) < len(raw) { // decoding never makes it longer, so that strings into text stay good
 		t.text = make([]byte, 0, len(raw))
@@ -70,13 +76,16 @@ func (t *dataTurn) parse(raw []byte) bool {
 		}
 		from := len(t.text)
 		var ok bool
-		if t.text, ok = unescape(t.text, seg, false); !ok || len(t.text) == from || len(t.path) == maxSegments {
-			return false
+		if t.text, ok = unescape(t.text, seg, false); !ok {
+			return errEncoding
+		}
+		if len(t.text) == from || len(t.path) == maxSegments {
+			return errPath
 		}
 		t.path = append(t.path, lend(t.text[from:]))
 	}
 	t.action = lend(t.text)
-	return true
+	return nil
 }
 
 // params are a Data API call's query parameters that change its answer.
@@ -92,6 +101,12 @@ func (t *dataTurn) params(query []byte) (p params, ok bool) {
 		var pair []byte
 		pair, query, _ = bytes.Cut(query, []byte{'&'})
 		name, value, _ := bytes.Cut(pair, []byte{'='})
+		if bytes.IndexByte(name, '%') >= 0 {
+			var plain [len("strict-builtin-errors")]byte
+			if name, ok = unescape(plain[:0], name, true); !ok {
+				return p, false
+			}
+		}
 		switch string(name) {
 		case "pretty":
 			p.pretty = p.pretty || isTrue(value)
