@@ -21,19 +21,20 @@ const (
 	detectKeyFile = "detect.key" // hashes of names in the detectors' memory
 	lookEvery     = 25 * time.Millisecond
 	gaugeEvery    = time.Second
+	keepEvery     = 5 * time.Minute // what detectors learnt of subjects
 )
 
 // immunity closes the loop: records go from the pump through the detectors to the responder, whose quarantine the next
 // decision reads.
 type immunity struct {
 	s         *sidecar
+	seeing    sync.Mutex // guards the watcher, which the pump and the gauge share
 	watcher   *detect.Watcher
 	responder *immune.Responder
 	healer    *immune.Healer // nil: switched off
 	brown     *immune.BrownOut
 	healing   healing
 	revisions atomic.Pointer[map[uint32]string] // of this life's snapshots, by number
-	reading   atomic.Pointer[detect.Reading]    // the next gauge for the pump's goroutine
 	shedding  atomic.Bool                       // records of plain allows are left out
 
 	cancel context.CancelFunc
@@ -138,9 +139,8 @@ func (m *immunity) Observe(rec *pdp.Record, _ func(*pdp.Event)) {
 	if m.healer != nil {
 		m.healer.Observe(rec)
 	}
-	if r := m.reading.Swap(nil); r != nil {
-		m.watcher.Gauge(time.Now(), *r, m.found)
-	}
+	m.seeing.Lock()
+	defer m.seeing.Unlock()
 	m.watcher.Observe(rec, m.found)
 }
 
@@ -160,6 +160,7 @@ func (m *immunity) start(ctx context.Context) {
 	ctx, m.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	m.done.Go(func() { m.responder.Run(ctx) })
 	if m.s.recording != nil {
+		m.recall()
 		m.replay()
 		m.s.recording.Watch(m)
 	}
@@ -171,6 +172,7 @@ func (m *immunity) stop() {
 		m.cancel()
 		m.done.Wait()
 		m.cancel = nil
+		m.memorise()
 	}
 }
 
@@ -182,6 +184,7 @@ func (m *immunity) look(ctx context.Context) {
 	t := time.NewTicker(lookEvery)
 	defer t.Stop()
 	var gauged time.Time
+	kept := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -197,7 +200,13 @@ func (m *immunity) look(ctx context.Context) {
 			if now.Sub(gauged) >= gaugeEvery {
 				gauged = now
 				ring.Disk = diskUsed(m.s.recording.JournalDir())
-				m.reading.Store(&ring)
+				m.seeing.Lock()
+				m.watcher.Gauge(now, ring, m.found)
+				m.seeing.Unlock()
+			}
+			if now.Sub(kept) >= keepEvery {
+				kept = now
+				m.memorise()
 			}
 		}
 	}

@@ -1,6 +1,10 @@
 package cli
 
 import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"thymus/emitter"
@@ -57,11 +61,37 @@ func (m *immunity) replay() {
 			if rec.Time <= s.stored.quarantine.Released(immune.Subject{Type: rec.SubjectType, ID: rec.SubjectID}) {
 				continue // its windows were cleared
 			}
+			m.seeing.Lock()
 			m.watcher.Observe(&rec, m.found)
+			m.seeing.Unlock()
 			n++
 		}
 	}
 	s.log.Debug().Int("decisions", n).Dur("took_ms", time.Since(begin)).Msg("the journal's end read again")
+}
+
+// detectStateFile holds what the detectors learnt of subjects; without it they learn anew.
+const detectStateFile = "detect.state"
+
+// recall takes up what an earlier life learnt.
+func (m *immunity) recall() {
+	b, err := os.ReadFile(filepath.Join(m.s.cfg.Dir, detectStateFile))
+	if err == nil {
+		err = m.watcher.LoadState(b)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		m.s.log.Warn().Err(err).Msg("what the detectors had learnt cannot be read; they learn anew")
+	}
+}
+
+// memorise keeps what the detectors learnt.
+func (m *immunity) memorise() {
+	m.seeing.Lock()
+	b := m.watcher.AppendState(nil)
+	m.seeing.Unlock()
+	if err := writeNew(filepath.Join(m.s.cfg.Dir, detectStateFile), string(b)); err != nil {
+		m.s.log.Warn().Err(err).Msg("what the detectors learnt cannot be kept")
+	}
 }
 
 // ReadJournal reads from a time on, but no more than the last events.
