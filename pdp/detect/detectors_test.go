@@ -217,7 +217,7 @@ func TestDetectors(t *testing.T) {
 			}, "latency_drift:opened:WARNING:1 latency_drift:again:WARNING:2"},
 		{"a slow call in twenty is no drift", detect.LatencyDrift, nil,
 			func(b *box) {
-				repeat(b, 1500, 500*time.Millisecond, took(50*time.Microsecond))
+				repeat(b, 3000, 500*time.Millisecond, took(50*time.Microsecond))
 				for i := range 1000 {
 					b.wait(500 * time.Millisecond)
 					if i%20 == 0 {
@@ -229,9 +229,22 @@ func TestDetectors(t *testing.T) {
 			}, ""},
 		{"what slows nobody down is no drift", detect.LatencyDrift, nil,
 			func(b *box) {
-				repeat(b, 1500, 500*time.Millisecond, took(time.Microsecond))
+				repeat(b, 3000, 500*time.Millisecond, took(time.Microsecond))
 				repeat(b, 1500, 500*time.Millisecond, took(20*time.Microsecond))
 			}, ""},
+		{"a few calls are no window", detect.LatencyDrift, nil,
+			func(b *box) {
+				repeat(b, 3000, 500*time.Millisecond, took(50*time.Microsecond))
+				b.wait(5 * time.Minute)
+				repeat(b, 90, 4*time.Second, took(time.Second))
+			}, ""},
+		{"one terrible window does not teach that all is well", detect.LatencyDrift, nil,
+			func(b *box) {
+				repeat(b, 3000, 500*time.Millisecond, took(50*time.Microsecond))
+				repeat(b, 240, 500*time.Millisecond, took(time.Second))
+				b.wait(time.Hour)
+				repeat(b, 500, 500*time.Millisecond, took(time.Millisecond))
+			}, "latency_drift:opened:WARNING:1 latency_drift:opened:WARNING:1 latency_drift:again:WARNING:2 latency_drift:again:WARNING:3"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			conf := []func(*detect.Config){func(f *detect.Config) { f.Latency.Window = 2 * time.Minute; f.Fleet.AtLeast = 5 }}

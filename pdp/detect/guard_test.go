@@ -221,6 +221,41 @@ func TestAnOlderIncidentIsNotThePolicysFault(t *testing.T) {
 	b.want("decoy_touched:opened:CRITICAL:1!") // another incident than the one that was withdrawn
 }
 
+func TestWhatIsHeldForOthersHalfWayIsReleasedWhenTheyStop(t *testing.T) {
+	b := newBox(t, only(detect.RepeatedDenials))
+	for range 5 {
+		for i := range 6 {
+			b.call(fmt.Sprintf("quiet-%d", i), denied)
+		}
+	}
+	for range 10 {
+		b.call("a", denied)
+	}
+	b.want("repeated_denials:opened:MEDIUM:10")
+	for range 50 {
+		b.wait(time.Second)
+		b.crowd(6)
+	}
+	b.want("")
+	for range 50 {
+		b.wait(time.Second)
+		b.crowd(6)
+	}
+	b.want("repeated_denials:released:MEDIUM:10!")
+}
+
+func TestErrorsOfTheOldRevisionAreNotTheNewOnes(t *testing.T) {
+	b := newBox(t, only(detect.ErrorSpike))
+	b.call("a")
+	b.rev = "r2"
+	b.call("a")
+	b.rev = "r1"
+	for range 20 {
+		b.call("a", failed(pdp.FaultBuiltin))
+	}
+	b.want("")
+}
+
 func TestWhatIsHeldIsDroppedWithItsRevision(t *testing.T) {
 	b := newBox(t, only(detect.Probing))
 	b.crowd(100)

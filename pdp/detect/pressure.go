@@ -70,7 +70,7 @@ func (d *Watcher) press(p *pressure, det Detector, percent float64, limit int, s
 		}
 		e.count++
 		severity := d.c.Pressure.Severity
-		if shed || e.open && e.severity == immune.Critical {
+		if shed {
 			severity = immune.Critical
 		}
 		d.tellEpisode(e, det, immune.ResourceExhaustion, severity, what)
