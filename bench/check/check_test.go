@@ -60,6 +60,10 @@ func TestNoStageCostsMoreThanItDid(t *testing.T) {
 		c := cost{Allocations: allocations(t, &s)}
 		if os.Getenv(envCount) != "" || os.Getenv(envUpdate) != "" {
 			c.Instructions = instructions(t, s.name)
+			// What loads differently from run to run is part of the difference of two runs: a rise must show three times.
+			for again := 0; again < 2 && os.Getenv(envUpdate) == "" && c.Instructions > old.Stages[s.name].Instructions*(1+more); again++ {
+				c.Instructions = min(c.Instructions, instructions(t, s.name))
+			}
 		}
 		now.Stages[s.name] = c
 		t.Logf("%-32s %8.0f instructions  %6.2f allocations", s.name, c.Instructions, c.Allocations)
@@ -108,10 +112,11 @@ func allocations(t *testing.T, s *stage) float64 {
 	return testing.AllocsPerRun(20, round) / float64(calls)
 }
 
-// Rounds of the two runs whose difference is counted: what happens once falls out.
+// Rounds of the two runs whose difference is counted: what happens once falls out, but for what loading takes more or less
+// from run to run (maps, timers), which must be small beside the difference.
 const (
-	fewRounds  = 10
-	manyRounds = 40
+	fewRounds  = 5
+	manyRounds = 125
 )
 
 // instructions is how many a decision takes, by valgrind.

@@ -51,7 +51,7 @@ func contenders(s *settings) []contender {
 	return []contender{
 		{name: "echo", about: "fasthttp with a fixed answer: the floor of HTTP", path: "/v1/evaluate", start: rival("serve-echo")},
 		{name: "thymus", about: "POST /v1/evaluate, journal on", needs: []string{workload.Thymus}, path: "/v1/evaluate", judged: true, start: sidecar},
-		{name: "thymus, OPA's API", about: "POST /v1/data/bench/allow with OPA's own policy, journal on", needs: []string{workload.Rego}, target: load.OPA,
+		{name: "thymus OPA API", about: "POST /v1/data/bench/allow with OPA's own policy, journal on", needs: []string{workload.Rego}, target: load.OPA,
 			path: "/v1/data/bench/allow", judged: true, start: sidecar},
 		{name: "opa", about: "opa run --server, POST /v1/data/bench/allow, no decision log", needs: []string{workload.Rego}, target: load.OPA,
 			path: "/v1/data/bench/allow", judged: true, start: func(s *settings, dir string) (*exec.Cmd, func(string) (string, bool)) {
@@ -63,17 +63,28 @@ func contenders(s *settings) []contender {
 			path: "/v1/evaluate", judged: true, start: rival("serve-cedar")},
 		{name: "casbin", about: "the library in a server of ours (fasthttp, encoding/json), nothing recorded", needs: []string{workload.Casbin, workload.CasbinConf},
 			path: "/v1/evaluate", judged: true, start: rival("serve-casbin")},
+		{name: "thymus gRPC", about: "Envoy's Check over gRPC, journal on", needs: []string{workload.Thymus}, target: load.GRPC, judged: true, only: "proxy",
+			start: func(s *settings, dir string) (*exec.Cmd, func(string) (string, bool)) {
+				cmd, _ := sidecar(s, dir)
+				cmd.Args = append(cmd.Args[:len(cmd.Args)-1], "--set", "extauthz.listen=127.0.0.1:0", "--set", "extauthz.identity=header:"+load.SubjectHeader,
+					"--set", "extauthz.role_header="+load.RoleHeader, dir)
+				return cmd, func(line string) (string, bool) { return readyAt(line, "extauthz") }
+			}},
 		{name: "gRPC echo", about: "grpc-go with a fixed answer: the floor of gRPC ext_authz", target: load.GRPC, only: "proxy", start: rival("serve-grpc-echo")},
 	}
 }
 
 // ready finds the data plane's address in Thymus' ready line.
-func ready(line string) (string, bool) {
-	var r struct{ Message, Data string }
-	if json.Unmarshal([]byte(line), &r) != nil || r.Message != "ready" {
+func ready(line string) (string, bool) { return readyAt(line, "data") }
+
+// readyAt finds a plane's address there.
+func readyAt(line, plane string) (string, bool) {
+	var r map[string]any
+	if json.Unmarshal([]byte(line), &r) != nil || r["message"] != "ready" {
 		return "", false
 	}
-	return r.Data, true
+	at, ok := r[plane].(string)
+	return at, ok
 }
 
 // freePort is an address that nobody listens on now.

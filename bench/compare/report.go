@@ -42,7 +42,12 @@ func (s *settings) report(all []*outcome, began time.Time) error {
 		p.Text(t)
 	}
 	machine := s.machine(began)
-	md.WriteString("```\n" + machine + "```\n")
+	md.WriteString("```\n" + machine + "```\n\n")
+	for _, c := range contenders(s) {
+		line := c.name + ": " + c.about + "."
+		md.WriteString("- " + line + "\n")
+		p.Text(line)
+	}
 	p.Code(machine)
 	for _, o := range all {
 		o.write(md, p)
@@ -69,7 +74,7 @@ func (o *outcome) write(md *strings.Builder, p *plot.Page) {
 	fmt.Fprintf(md, "\n## %s\n\n%s\n\n", title, about)
 	p.Heading(title)
 	p.Text(about)
-	head := []string{"", "decisions a second", "of the echo", "p99 at half, ms", "p99.99 at half, ms", "generator's lateness, ms", "CPU seconds a million", "RSS, MiB", "start to first answer, ms", "wrong", "errors"}
+	head := []string{"", "decisions a second", "of its echo", "p99 at half, ms", "p99.99 at half, ms", "generator's lateness, ms", "CPU seconds a million", "RSS, MiB", "start to first answer, ms", "wrong", "errors"}
 	floor := map[bool]float64{}
 	for _, e := range o.entries {
 		if !e.judged && e.why == "" {
