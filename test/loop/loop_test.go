@@ -286,3 +286,45 @@ deny contains {"rule": "breaks"} if to_number(input.subject.id) > 1
 		t.Errorf("quarantined: %v", q)
 	}
 }
+
+// Nobody has a reason to touch a decoy: one touch is enough, permitted or not.
+func TestADecoyIsTouchedOnce(t *testing.T) {
+	s := start(t, t.TempDir(), "immune.mode=protect", "detect.decoys=payroll")
+	if !s.ask("mallory", "admin", "read", "payroll").Allowed {
+		t.Fatal("the touch itself is the policy's business")
+	}
+	wait(t, 5*time.Second, "who touched it is quarantined", func() bool { return slices.Equal(s.quarantined(), []string{"agent/mallory"}) })
+	wait(t, 5*time.Second, "the threat is critical", func() bool {
+		return slices.ContainsFunc(s.threats(), func(x threatItem) bool { return x.Type == "decoy_touched" && x.Severity == "CRITICAL" })
+	})
+}
+
+// Killed right behind the last denial, before or after it was journaled, found or stored: the next start finds it, and
+// one incident stays one threat and one act.
+func TestAKillLosesNoFinding(t *testing.T) {
+	for round := range 8 {
+		dir := t.TempDir()
+		s := start(t, dir, "immune.mode=protect")
+		s.probe("mallory", 8)
+		time.Sleep(time.Duration(round) * 2 * time.Millisecond)
+		s.kill()
+		s = start(t, dir, "immune.mode=protect")
+		wait(t, 5*time.Second, "it is quarantined", func() bool { return slices.Equal(s.quarantined(), []string{"agent/mallory"}) })
+		wait(t, 5*time.Second, "its threat is there", func() bool {
+			return slices.ContainsFunc(s.threats(), func(x threatItem) bool { return x.Type == "probing" })
+		})
+		s.kill()
+		s = start(t, dir, "immune.mode=protect")
+		wait(t, 5*time.Second, "the act is on record", func() bool { return s.events()["immune.self_protection_triggered"] > 0 })
+		n := 0
+		for _, x := range s.threats() {
+			if x.Type == "probing" {
+				n++
+			}
+		}
+		if e := s.events(); n != 1 || e["immune.self_protection_triggered"] != 1 || e["threat.detected"] != len(s.threats()) {
+			t.Errorf("round %d: %d threats of one incident, events %v", round, n, e)
+		}
+		s.stop()
+	}
+}
