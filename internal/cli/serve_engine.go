@@ -75,6 +75,15 @@ func (p *policies) differs(d rules.Difference) {
 	}
 }
 
+// engineName says what evaluates the active set.
+func (p *policies) engineName(opa string) string {
+	name := rules.EngineTopdown
+	if set := p.set.Load(); set != nil && !set.Engine.Stats().Aside {
+		name = set.Engine.Engine
+	}
+	return string(name) + " (OPA " + opa + ")"
+}
+
 // warnEngine names what stays on topdown.
 func (p *policies) warnEngine(set *rules.Set) {
 	un := set.Engine.Unable

@@ -201,7 +201,7 @@ func (s *sidecar) info() admin.Info {
 		Version: s.version.Version, Revision: s.version.Revision, Instance: s.instance,
 		Started: s.started.UTC(), Uptime: time.Since(s.started).Seconds(),
 		PolicyRevision: snap.Revision, Policies: len(snap.Policies), Rules: s.policies.rules(),
-		Engine: "topdown (OPA " + s.version.OPA + ")", Listeners: s.addresses, Sinks: []admin.Sink{},
+		Engine: s.policies.engineName(s.version.OPA), Listeners: s.addresses, Sinks: []admin.Sink{},
 	}
 	if s.recording != nil {
 		i.Sinks = s.recording.Sinks()

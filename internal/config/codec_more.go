@@ -22,7 +22,7 @@ func uid() codec[uint32] {
 // mask is PATH or PATH=hash, PATH being names parted by dots.
 func mask() codec[Mask] {
 	return codec[Mask]{
-		expect: "a path such as params.token, or path=hash",
+		expect: "a path into the payload such as agent_id or input.context.token, or path=hash",
 		parse: func(s string) (Mask, bool) {
 			path, how, found := strings.Cut(s, "=")
 			return Mask{Path: path, Hash: found}, dotted(path) && (!found || how == "hash")

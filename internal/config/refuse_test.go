@@ -86,7 +86,7 @@ func TestWhatIsRefused(t *testing.T) {
 		{"a broker without a port", source{set: []string{"events.kafka.brokers=a:1,b"}},
 			`key "events.kafka.brokers": got "b", expected host:port such as kafka-0:9092`},
 		{"a mask that does something else", source{set: []string{"events.mask=a.b=drop"}},
-			`key "events.mask": got "a.b=drop", expected a path such as params.token, or path=hash`},
+			`key "events.mask": got "a.b=drop", expected a path into the payload such as agent_id or input.context.token, or path=hash`},
 		{"an unknown builtin", source{set: []string{"policies.allow_builtins=http.sent"}},
 			`key "policies.allow_builtins": got "http.sent", expected http.send, net.lookup_ip_addr or opa.runtime, did you mean "http.send"?`},
 		{"a share above all", source{set: []string{"immune.max_quarantined=101%"}},

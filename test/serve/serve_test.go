@@ -261,3 +261,17 @@ func TestTheManagementTokenMayBeRotated(t *testing.T) {
 		t.Fatalf("the old token gets %d", got)
 	}
 }
+
+func TestTheInfoNamesTheEngineThatAnswers(t *testing.T) {
+	for _, engine := range []string{"native", "topdown"} {
+		p := start(t, "--set", "rules.engine="+engine)
+		token, err := os.ReadFile(filepath.Join(p.dir, "management.token"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := p.do(client(t), "GET", p.url("management")+"/v1/info", "", "Authorization", "Bearer "+strings.TrimSpace(string(token)))
+		if !strings.Contains(a.body, `"engine":"`+engine+` (OPA v`) {
+			t.Errorf("rules.engine %s: got %s", engine, a.body)
+		}
+	}
+}
