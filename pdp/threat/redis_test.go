@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -440,5 +441,41 @@ func TestABadURLIsRefusedWithoutItsPassword(t *testing.T) {
 	_, err := threat.OpenRedis(threat.RedisOptions{URL: "redis://u:secret@[::1"})
 	if err == nil || strings.Contains(fmt.Sprint(err), "secret") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A Redis that hangs is slower to notice than one that is dead: everybody waits for one call, together.
+func TestAHungRedisHoldsReadersUpOnce(t *testing.T) {
+	s := startRedis(t)
+	a := join(t, s, "a", 0)
+	th, err := a.Create(bg, report(threat.Low))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if got, err := a.Get(bg, th.ID); err != nil || got.ID != th.ID {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	wg.Wait()
+	if took := time.Since(begin); took > 3*time.Second {
+		t.Errorf("20 readers waited %s", took)
+	}
+	if _, err := a.Create(bg, report(threat.Low)); !errors.Is(err, threat.ErrAway) {
+		t.Errorf("%v", err)
+	}
+	if err := s.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "it is back", func() bool { return a.Away() == nil })
+	if _, err := a.Create(bg, report(threat.Low)); err != nil {
+		t.Error(err)
 	}
 }

@@ -14,6 +14,10 @@ import (
 func (r *Redis) follow(ctx context.Context) error {
 	r.following.Lock()
 	defer r.following.Unlock()
+	return r.followLocked(ctx)
+}
+
+func (r *Redis) followLocked(ctx context.Context) error {
 	k := r.keys
 	keys := []string{k[0], k[1], k[2], k[3], k[5]}
 	r.mu.RLock()
@@ -72,11 +76,21 @@ func (r *Redis) take(s *shelf, changes []string, shared bool) error {
 	return nil
 }
 
+// catchUp follows for a reader. Those who waited while Redis turned out to be away do not try again, one by one.
+func (r *Redis) catchUp(ctx context.Context) error {
+	r.following.Lock()
+	defer r.following.Unlock()
+	if err := r.Away(); err != nil {
+		return fmt.Errorf("%w: %w", ErrAway, err)
+	}
+	return r.noted(ctx, r.followLocked(ctx))
+}
+
 // copy brings the copy up to date if Redis can be asked, and says whether there is one.
 func (r *Redis) copy(ctx context.Context) error {
 	var err error
 	if r.Away() == nil {
-		err = r.noted(ctx, r.follow(ctx))
+		err = r.catchUp(ctx)
 	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
