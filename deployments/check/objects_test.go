@@ -23,20 +23,8 @@ import (
 // own types. It fails where not one object was looked at.
 func validate(t *testing.T, name, objects string) {
 	t.Helper()
-	if _, err := os.Stat(schemas); err != nil {
-		why := "Kubernetes' schemas are not here (make test-deployments fetches them)"
-		if os.Getenv("REQUIRE_REAL") == "1" {
-			t.Fatal(why)
-		}
-		t.Skip(why)
-	}
 	byType := map[string]bool{"PodMonitor": true, "PrometheusRule": true}
-	const file = "/{{ .ResourceKind }}{{ .KindSuffix }}.json"
-	v, err := validator.New([]string{schemas + file, istioSchemas(t) + file},
-		validator.Opts{Strict: true, KubernetesVersion: "1.34.0", SkipKinds: map[string]struct{}{"PodMonitor": {}, "PrometheusRule": {}}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := kubeconform(t, "PodMonitor", "PrometheusRule")
 	valid := 0
 	for _, r := range v.Validate(name, io.NopCloser(strings.NewReader(objects))) {
 		sig, err := r.Resource.Signature()
@@ -64,6 +52,30 @@ func validate(t *testing.T, name, objects string) {
 	if valid == 0 {
 		t.Errorf("%s: not one object was validated", name)
 	}
+}
+
+// kubeconform knows Kubernetes' and Istio's kinds, and leaves those alone that it is told to.
+func kubeconform(t *testing.T, skip ...string) validator.Validator {
+	t.Helper()
+	dir, err := kubernetesSchemas()
+	if err != nil {
+		why := "Kubernetes' schemas are not here (make test-deployments fetches them): " + err.Error()
+		if os.Getenv("REQUIRE_REAL") == "1" {
+			t.Fatal(why)
+		}
+		t.Skip(why)
+	}
+	kinds := map[string]struct{}{}
+	for _, k := range skip {
+		kinds[k] = struct{}{}
+	}
+	const file = "/{{ .ResourceKind }}{{ .KindSuffix }}.json"
+	v, err := validator.New([]string{dir + file, istioSchemas(t) + file},
+		validator.Opts{Strict: true, KubernetesVersion: "1.34.0", SkipKinds: kinds})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
 }
 
 // module is the folder of a module's source.
@@ -159,15 +171,7 @@ func TestValidationFindsWhatIsWrong(t *testing.T) {
 			if !strings.Contains(text, c.from) {
 				t.Fatalf("%s has no %s", c.file, c.from)
 			}
-			if _, err := os.Stat(schemas); err != nil {
-				t.Skip("Kubernetes' schemas are not here")
-			}
-			v, err := validator.New([]string{schemas + "/{{ .ResourceKind }}{{ .KindSuffix }}.json", istioSchemas(t) + "/{{ .ResourceKind }}{{ .KindSuffix }}.json"},
-				validator.Opts{Strict: true, KubernetesVersion: "1.34.0"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			found := false
+			v, found := kubeconform(t), false
 			for _, r := range v.Validate(name, io.NopCloser(strings.NewReader(strings.Replace(text, c.from, c.to, 1)))) {
 				found = found || r.Status == validator.Invalid
 			}
