@@ -39,7 +39,7 @@ func main() {
 	flag.StringVar(&s.only, "only", "", "`names` of those that take part, with commas between; empty: all")
 	flag.IntVar(&s.rounds, "rounds", 5, "how often each is measured, in turns")
 	flag.IntVar(&s.connections, "connections", 64, "kept open")
-	flag.DurationVar(&s.duration, "duration", 5*time.Second, "of one measurement")
+	flag.DurationVar(&s.duration, "duration", 3*time.Second, "of one measurement")
 	flag.DurationVar(&s.warmup, "warmup", time.Second, "before each")
 	flag.IntVar(&s.requests, "requests", 4096, "distinct questions of a case")
 	flag.StringVar(&s.serverCPUs, "server-cpus", "", "`list` of processors for the servers, as taskset takes it; empty: any")
