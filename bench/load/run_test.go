@@ -2,7 +2,11 @@ package load_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -353,5 +357,52 @@ func BenchmarkClosedLoop(b *testing.B) {
 	o := load.Options{Endpoint: e, Calls: calls(b, load.Native, e, true, question(true)), Connections: 64, Duration: time.Second}
 	for b.Loop() {
 		b.ReportMetric(run(b, o).Rate, "calls/s")
+	}
+}
+
+func TestTLSIsSpoken(t *testing.T) {
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, permitted) }))
+	defer s.Close()
+	e, err := load.ParseEndpoint(s.URL)
+	if err != nil || !e.Secure {
+		t.Fatal(e, err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(s.Certificate())
+	o := load.Options{Endpoint: e, Calls: calls(t, load.Native, e, true, question(true)), Rate: 200, Connections: 2, Duration: 200 * time.Millisecond,
+		TLS: &tls.Config{RootCAs: pool, ServerName: "example.com"}}
+	if r := run(t, o); r.Asked != 40 || r.OK < 36 {
+		t.Errorf("%+v", r)
+	}
+	o.TLS = &tls.Config{ServerName: "example.com"}
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	if _, err := load.Run(context.Background(), o); err == nil {
+		t.Error("a certificate that nobody signed was taken")
+	}
+}
+
+func TestEndpointsAreRead(t *testing.T) {
+	for _, c := range []struct {
+		url    string
+		want   load.Endpoint
+		target load.Target
+	}{
+		{"http://localhost", load.Endpoint{Network: "tcp", Address: "localhost:80"}, load.Native},
+		{"http://[::1]:8181/v1/data/a/b?x=1", load.Endpoint{Network: "tcp", Address: "[::1]:8181", Path: "/v1/data/a/b?x=1"}, load.OPA},
+		{"https://h/access/v1/evaluation", load.Endpoint{Network: "tcp", Address: "h:443", Secure: true, Path: "/access/v1/evaluation"}, load.AuthZEN},
+		{"http://h:1/ext_authz/nginx", load.Endpoint{Network: "tcp", Address: "h:1", Path: "/ext_authz/nginx"}, load.HTTP},
+		{"unix:///run/s", load.Endpoint{Network: "unix", Address: "/run/s"}, load.Native},
+		{"grpc://h:9191", load.Endpoint{Network: "tcp", Address: "h:9191", GRPC: true}, load.GRPC},
+		{"grpc+unix:///run/s", load.Endpoint{Network: "unix", Address: "/run/s", GRPC: true}, load.GRPC},
+	} {
+		got, err := load.ParseEndpoint(c.url)
+		if err != nil || got != c.want || load.GuessTarget(got) != c.target {
+			t.Errorf("%s: got %+v, %s, %v", c.url, got, load.GuessTarget(got), err)
+		}
+	}
+	for _, bad := range []string{"", "localhost:8181", "ftp://h", "http://", "unix://host/s", "unix://", "grpc://h:1/path", "http://u:p@h", "http://h/#f"} {
+		if got, err := load.ParseEndpoint(bad); err == nil {
+			t.Errorf("%q: got %+v, expected an error", bad, got)
+		}
 	}
 }

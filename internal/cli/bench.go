@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/signal"
@@ -65,7 +66,7 @@ The policy that answers a workload is written by --write-policy. Exit 0 when som
 	f.StringVar(&b.url, "url", "", "`URL` of the server: http://HOST:PORT[/PATH], https://..., unix:///PATH, grpc://HOST:PORT, grpc+unix:///PATH")
 	f.StringVar(&b.target, "target", "", "`dialect`: native, authzen, opa, http or grpc; told from the URL where it can be, else native")
 	f.StringVar(&b.path, "path", "", "`path` to ask, where the URL has none and the target's usual one is not meant")
-	f.StringVar(&b.body, "body", "", "`JSON` to send, or @FILE: one call a line")
+	f.StringVar(&b.body, "body", "", "`JSON` to send, or @FILE, or @- for standard input: one call a line")
 	f.StringVar(&b.expect, "expect", "any", "`verdict` that is right for --body: permit, deny or any")
 	f.StringVar(&b.workload, "workload", "", "`name` of a workload")
 	f.IntVar(&b.size, "size", 100, "`rules` of the workload's policy")
@@ -94,7 +95,7 @@ The policy that answers a workload is written by --write-policy. Exit 0 when som
 		if b.url == "" {
 			return errors.New("--url: expected one")
 		}
-		o, err := b.options()
+		o, err := b.options(std.In)
 		if err != nil {
 			return err
 		}
@@ -112,7 +113,7 @@ The policy that answers a workload is written by --write-policy. Exit 0 when som
 }
 
 // options are those of the run.
-func (b *benchFlags) options() (load.Options, error) {
+func (b *benchFlags) options(in io.Reader) (load.Options, error) {
 	o := load.Options{Rate: b.rate, Connections: b.connections, Workers: b.threads, Seed: b.seed,
 		Duration: b.duration, Warmup: b.warmup, Timeout: b.timeout, Portable: b.portable}
 	var err error
@@ -134,7 +135,7 @@ func (b *benchFlags) options() (load.Options, error) {
 	if o.Arrivals, err = load.ParseArrivals(b.arrivals); err != nil {
 		return o, fmt.Errorf("--arrivals: %w", err)
 	}
-	if o.Calls, err = b.calls(o); err != nil {
+	if o.Calls, err = b.calls(o, in); err != nil {
 		return o, err
 	}
 	if o.TLS, err = b.secure(o.Endpoint); err != nil {

@@ -17,7 +17,7 @@ import (
 )
 
 // calls are what is asked: a workload, a body, or one plain question.
-func (b *benchFlags) calls(o load.Options) ([]load.Call, error) {
+func (b *benchFlags) calls(o load.Options, in io.Reader) ([]load.Call, error) {
 	h, err := b.header()
 	if err != nil {
 		return nil, err
@@ -32,7 +32,7 @@ func (b *benchFlags) calls(o load.Options) ([]load.Call, error) {
 	case b.workload != "" && want != load.Unknown:
 		return nil, errors.New("--expect goes with --body: a workload knows what is right")
 	case b.body != "":
-		return b.bodies(e, want)
+		return b.bodies(e, want, in)
 	}
 	rs := []workload.Request{{Subject: "bench", Role: "admin", Action: "GET", Type: "resource", Resource: "/bench"}}
 	if b.workload != "" {
@@ -54,14 +54,14 @@ func (b *benchFlags) calls(o load.Options) ([]load.Call, error) {
 	return cs, nil
 }
 
-// bodies are the calls of --body, one a line of a file.
-func (b *benchFlags) bodies(e *load.Encoder, want load.Verdict) ([]load.Call, error) {
+// bodies are the calls of --body: one, or one a line of a file or of standard input.
+func (b *benchFlags) bodies(e *load.Encoder, want load.Verdict, in io.Reader) ([]load.Call, error) {
 	text := []byte(b.body)
 	lines := [][]byte{text}
 	if path, ok := strings.CutPrefix(b.body, "@"); ok {
 		var err error
 		if path == "-" {
-			text, err = io.ReadAll(io.LimitReader(os.Stdin, maxQuestion))
+			text, err = io.ReadAll(io.LimitReader(in, maxQuestion))
 		} else {
 			text, err = os.ReadFile(path)
 		}

@@ -47,6 +47,7 @@ func TestBenchExits(t *testing.T) {
 	for _, c := range []struct {
 		name, args string
 		argv       []string
+		stdin      string
 		code       int
 		says       string // on either output
 	}{
@@ -55,6 +56,8 @@ func TestBenchExits(t *testing.T) {
 		{name: "errors alone are no success", args: short + "--url " + s.URL, argv: []string{"--body", "bad"}, code: 1, says: "nothing succeeded"},
 		{name: "nobody there", args: short + "--url http://127.0.0.1:1", code: 1, says: "refused"},
 		{name: "nobody there, for a program", args: short + "-o json --url unix://DIR/nobody", code: 1, says: `"ok": 0`},
+		{name: "calls from standard input", args: short + "--body @- --expect deny --url " + s.URL, stdin: "{\"agent_id\":\"a\"}\n\n{}\n", says: "latency"},
+		{name: "no call on standard input", args: short + "--body @- --url " + s.URL, stdin: "\n", code: 2, says: "no call"},
 		{name: "no URL", args: short, code: 2, says: "--url"},
 		{name: "a URL of another kind", args: short + "--url ftp://a", code: 2, says: "expected http://"},
 		{name: "an unknown workload", args: short + "--workload acl --url " + s.URL, code: 2, says: "expected one of"},
@@ -64,7 +67,7 @@ func TestBenchExits(t *testing.T) {
 		{name: "a proxy asks about paths", args: short + "--workload rbac --target http --url " + s.URL, code: 2, says: "path"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			out, stderr, code := call{args: c.args, argv: c.argv}.run(t)
+			out, stderr, code := call{args: c.args, argv: c.argv, stdin: c.stdin}.run(t)
 			if code != c.code || !strings.Contains(out+stderr, c.says) {
 				t.Errorf("exit %d, expected %d and %q:\n%s%s", code, c.code, c.says, out, stderr)
 			}
