@@ -338,12 +338,12 @@ func TestWhatAnOlderRevisionDidIsNotCountedAgainstTheNext(t *testing.T) {
 			}, "repeated_denials:opened:MEDIUM:10!"},
 		{"subjects that fired", detect.Decoy,
 			func(b *box) {
-				for i := range 4 {
+				for i := range 5 {
 					b.call(fmt.Sprintf("quiet-%d", i), on("vault"))
 				}
 				b.found = nil
 			},
-			func(b *box) { b.call("a", on("vault")) }, "decoy_touched:opened:CRITICAL:1!"},
+			func(b *box) { b.call("quiet-20", on("vault")) }, "decoy_touched:opened:CRITICAL:1!"},
 		{"errors", detect.ErrorSpike,
 			func(b *box) {
 				for range 9 {
