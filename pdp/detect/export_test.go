@@ -1,0 +1,9 @@
+package detect
+
+import "encoding/binary"
+
+// Hash is SipHash-2-4-128 as its authors write it: 16 bytes.
+func Hash(seed [16]byte, s string) []byte {
+	k := newSip(seed).sum(s)
+	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, k.a), k.b)
+}
