@@ -406,3 +406,25 @@ func TestEndpointsAreRead(t *testing.T) {
 		}
 	}
 }
+
+func TestAClosedLoopGoesOnWhereConnectionsAreClosed(t *testing.T) {
+	both(t, func(t *testing.T, portable bool) {
+		var n atomic.Int64
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if n.Add(1)%3 == 0 {
+				w.Header().Set("Connection", "close")
+			}
+			fmt.Fprint(w, permitted)
+		}))
+		defer s.Close()
+		e, err := load.ParseEndpoint(s.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := run(t, load.Options{Endpoint: e, Calls: calls(t, load.Native, e, true, question(true)), Connections: 4, Duration: 500 * time.Millisecond,
+			Portable: portable})
+		if r.OK < 100 || r.Errors > 0 || r.Reconnects < r.OK/4 {
+			t.Errorf("ok %d, errors %v, reconnects %d", r.OK, r.Faults, r.Reconnects)
+		}
+	})
+}
