@@ -45,10 +45,11 @@ type outcome struct {
 }
 
 func (s *settings) run(ctx context.Context) error {
+	if (s.clientCPU >= 0) != (s.serverCPUs != "") { // servers would inherit the generator's processor
+		return fmt.Errorf("--server-cpus and --client-cpu: expected both or neither")
+	}
 	if s.clientCPU >= 0 {
-		var set unix.CPUSet
-		set.Set(s.clientCPU)
-		if err := unix.SchedSetaffinity(0, &set); err != nil {
+		if err := pin(s.clientCPU); err != nil {
 			return fmt.Errorf("--client-cpu: %w", err)
 		}
 	}
@@ -71,6 +72,26 @@ func (s *settings) run(ctx context.Context) error {
 		all = append(all, o)
 	}
 	return s.report(all, began)
+}
+
+// pin keeps all threads of this process, and those that they start, on one processor.
+func pin(cpu int) error {
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return err
+	}
+	var set unix.CPUSet
+	set.Set(cpu)
+	for _, t := range tasks {
+		id, err := strconv.Atoi(t.Name())
+		if err != nil {
+			return err
+		}
+		if err := unix.SchedSetaffinity(id, &set); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // measure runs one case: everyone is started, and then asked in turns.
