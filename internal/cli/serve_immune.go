@@ -195,7 +195,7 @@ func (m *immunity) look(ctx context.Context) {
 				if _, err := m.s.stored.immune.Publish(rep); err != nil {
 					m.s.log.Warn().Err(err).Str("event", rep.Message).Msg("an immune event is not stored")
 				}
-				m.s.log.Warn().Int("level", m.brown.Level()).Bool("acted", m.brown.Active()).Msg("brown-out")
+				m.s.log.Warn().Int("brown_out", m.brown.Level()).Bool("acted", m.brown.Active()).Msg("brown-out")
 			}
 			if now.Sub(gauged) >= gaugeEvery {
 				gauged = now
