@@ -13,6 +13,9 @@ import "bytes"
 // would give another path, whom the policy protects could be asked for something else than what the policy saw: such a
 // path is ambiguous.
 //
+// Envoy also takes parameters off dot segments, because some servers do ("/a/..;x/b" is "/b"): between the escapes of
+// step 1 and its backslashes. Where a path has such a segment at any stage, it is ambiguous.
+//
 // Sources: Envoy's HttpConnectionManager documentation, RFC 3986, 5.2.4 and 6.2.2; held against Envoy itself by a test.
 
 // pathBuffers are the memory that canonical works in. The zero value is ready.
@@ -34,13 +37,17 @@ func (p *pathBuffers) canonical(raw []byte) (path []byte, ambiguous, ok bool) {
 	if plainPath(raw) {
 		return raw, false, true
 	}
-	p.want = append(p.want[:0], raw...)
+	p.want = appendSlashes(p.want[:0], raw, false)
+	p.work[0] = appendBare(p.work[0][:0], p.want)
+	ambiguous = len(p.work[0]) != len(p.want)
+	p.want, p.work[0] = p.work[0], p.want
 	for step := range pathSteps {
 		p.work[0] = take(step, p.work[0][:0], p.want)
 		p.want, p.work[0] = p.work[0], p.want
+		ambiguous = ambiguous || hasBare(p.want)
 	}
 	p.work[0] = append(p.work[0][:0], raw...)
-	return p.want, !p.agree(0, 0), true
+	return p.want, ambiguous || !p.agree(0, 0), true
 }
 
 func zeroEscape() []byte { return []byte("%00") }
@@ -79,7 +86,7 @@ func (p *pathBuffers) agree(depth int, done uint) bool {
 func take(step int, dst, path []byte) []byte {
 	switch step {
 	case 0:
-		return appendSlashes(dst, path)
+		return appendSlashes(dst, path, true)
 	case 1:
 		return appendDecoded(dst, path)
 	case 2:
@@ -88,17 +95,56 @@ func take(step int, dst, path []byte) []byte {
 	return appendMerged(dst, path)
 }
 
-func appendSlashes(dst, path []byte) []byte {
+// appendSlashes decodes escaped slashes of both kinds, and turns backslashes if all is set.
+func appendSlashes(dst, path []byte, all bool) []byte {
 	for i := 0; i < len(path); i++ {
 		c := path[i]
 		if v, ok := unhex(path, i); ok && (v == '/' || v == '\\') {
-			c, i = '/', i+2
-		} else if c == '\\' {
+			c, i = v, i+2
+		}
+		if c == '\\' && all {
 			c = '/'
 		}
 		dst = append(dst, c)
 	}
 	return dst
+}
+
+// dotted is the length of the dots with which a segment with parameters begins, if it is a dot segment but for them.
+func dotted(seg []byte) int {
+	switch {
+	case bytes.HasPrefix(seg, []byte(".;")):
+		return 1
+	case bytes.HasPrefix(seg, []byte("..;")):
+		return 2
+	}
+	return 0
+}
+
+// appendBare takes the parameters off dot segments.
+func appendBare(dst, path []byte) []byte {
+	for len(path) > 0 {
+		end := bytes.IndexByte(path[1:], '/') + 1
+		if end == 0 {
+			end = len(path)
+		}
+		seg := path[:end]
+		if n := dotted(seg[1:]); n > 0 {
+			seg = seg[:1+n]
+		}
+		dst, path = append(dst, seg...), path[end:]
+	}
+	return dst
+}
+
+// hasBare says whether appendBare would change anything.
+func hasBare(path []byte) bool {
+	for i, c := range path {
+		if c == '/' && dotted(path[i+1:]) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // unhex is the byte of the escape at i, if there is one.
@@ -182,7 +228,11 @@ func appendUndotted(dst, path []byte) []byte {
 	return dst
 }
 
+// appendMerged makes runs of slashes one. Of a path of slashes alone it leaves two, as Envoy does.
 func appendMerged(dst, path []byte) []byte {
+	if len(path) > 1 && len(bytes.Trim(path, "/")) == 0 {
+		return append(dst, "//"...)
+	}
 	for i, c := range path {
 		if c != '/' || i == 0 || path[i-1] != '/' {
 			dst = append(dst, c)
