@@ -16,6 +16,7 @@ import (
 	"github.com/yannh/kubeconform/pkg/validator"
 	"google.golang.org/protobuf/encoding/protojson"
 	mesh "istio.io/api/mesh/v1alpha1"
+	appsv1 "k8s.io/api/apps/v1"
 	"sigs.k8s.io/yaml"
 )
 
@@ -197,6 +198,28 @@ func TestMeshConfigurationIsIstios(t *testing.T) {
 	}
 	if err := protojson.Unmarshal([]byte(`{"extensionProvider": []}`), m); err == nil {
 		t.Error("a misspelt name is taken")
+	}
+}
+
+// A patch lacks what a whole Deployment must have, so it is held against the type and not the schema.
+func TestThePatchForTheMeshIsPartOfADeployment(t *testing.T) {
+	d := &appsv1.Deployment{}
+	if err := yaml.UnmarshalStrict([]byte(read(t, "../istio/pod.patch.yaml")), d); err != nil {
+		t.Fatal(err)
+	}
+	pod := d.Spec.Template.Spec
+	volumes := map[string]bool{}
+	for _, v := range pod.Volumes {
+		volumes[v.Name] = true
+	}
+	c := pod.InitContainers[0]
+	if len(pod.InitContainers) != 1 || c.RestartPolicy == nil || *c.RestartPolicy != "Always" {
+		t.Error("it is no native sidecar")
+	}
+	for _, m := range c.VolumeMounts {
+		if !volumes[m.Name] {
+			t.Errorf("%s is mounted and is no volume", m.Name)
+		}
 	}
 }
 
