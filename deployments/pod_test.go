@@ -54,7 +54,7 @@ func mount(t *testing.T, dir, version string, files map[string]string) {
 	}
 }
 
-// The pod's own configuration and policies, with its paths below a folder of the test, its ports and proxy listener aside.
+// The pod's own configuration and policies, with its paths below a folder of the test, and ports of its own.
 func TestThePodsThymusStartsAndSeesAConfigMapChange(t *testing.T) {
 	maps := configMaps(t, "kubernetes/sidecar.yaml")
 	config, policies := maps["thymus-config"]["thymus.yaml"], maps["thymus-policies"]
@@ -74,11 +74,14 @@ func TestThePodsThymusStartsAndSeesAConfigMapChange(t *testing.T) {
 	mount(t, dir+"/etc/thymus/policies", "2026_01", policies)
 	write(t, dir+"/thymus.yaml", config)
 	cmd := exec.Command(binary, "serve", "--config", dir+"/thymus.yaml", "--set", "data.listen=127.0.0.1:0", "--set", "management.listen=127.0.0.1:0",
-		"--set", "diagnostics.listen=127.0.0.1:0", "--set", "extauthz.socket=")
+		"--set", "diagnostics.listen=127.0.0.1:0")
 	cmd.Env = []string{"HOME=" + dir, "THYMUS_INSTANCE=app-0"}
 	ready := start(t, cmd)
 	if ready["instance"] != "app-0" {
 		t.Errorf("the instance is %v", ready["instance"])
+	}
+	if fi, err := os.Stat(dir + "/run/thymus/extauthz.sock"); err != nil || fi.Mode()&os.ModeSocket == 0 || fi.Mode().Perm() != 0o660 {
+		t.Errorf("Envoy finds no socket that its group may use: %v, %v", fi, err)
 	}
 	ask := func() string {
 		resp, err := http.Post(fmt.Sprintf("http://%s/v1/evaluate", ready["data"]), "application/json",
