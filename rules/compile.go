@@ -74,7 +74,7 @@ func (l *loader) compile(o *Options) *Set {
 		return nil
 	}
 	ev := newEvaluator(c, l.data.value(), m, policies, a.files)
-	ev.lines, ev.guards = a.lines, uniqueGuards(a.guards)
+	ev.lines, ev.guards, ev.reads = a.lines, uniqueGuards(a.guards), readsOf(c)
 	set := &Set{Policies: l.policies, Snapshot: &pdp.Snapshot{Policies: policies, Rules: m.rows,
 		Default: pdp.StrictestDefault(policies), Eval: ev}}
 	set.Warnings = warnings(a, l.policies)

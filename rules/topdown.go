@@ -24,6 +24,7 @@ type evaluator struct {
 	policyIn map[string]int32 // module name to row of Snapshot.Policies
 	lines    map[string][]int // module name of a generated module to the lines of its source
 	guards   []guard
+	reads    inputReads
 
 	merged   ast.Body   // m
 	dodged   ast.Body   // o
