@@ -99,12 +99,13 @@ func (t *turn) ask(v *view, surface pdp.Surface, peer *pdp.Peer) {
 		more += 2
 	}
 	d.End(0, n+inputMembers+more)
+	id := correlation(v)
 	if !whole {
 		d.Nodes = d.Nodes[:0] // half an input is none
 	}
 	t.call.Req = pdp.Request{
 		Surface: surface, Input: d, SubjectType: d.Str(in.kind), SubjectID: d.Str(in.id), Role: d.Str(in.role), HasRole: in.hasRole,
-		Action: d.Str(v.method), Resource: d.Str(in.clean), HasResource: true, Correlation: correlation(v),
+		Action: d.Str(v.method), Resource: d.Str(in.clean), HasResource: true, Correlation: id,
 		PathDiffers: in.differs, DryRun: t.m.o.DryRun, Fault: fault,
 	}
 	if fault != "" {

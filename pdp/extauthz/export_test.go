@@ -6,3 +6,6 @@ func Canonical(raw string) (path string, ambiguous, ok bool) {
 	b, ambiguous, ok := p.canonical([]byte(raw))
 	return string(b), ambiguous, ok
 }
+
+// IsStatus says whether Envoy knows a status, for tests.
+func IsStatus(n int) bool { return isStatus(n) }
