@@ -87,7 +87,7 @@ func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
 	case ctx.Request.Header.ContentLength() > limit:
 		status = http.StatusRequestEntityTooLarge
 		s.refuse(ctx, path, status, s.tooLarge())
-	case s.o.Token != nil && !s.o.Token.Right(ctx.Request.Header.Peek("Authorization")):
+	case s.o.Token != nil && !isHealth(path) && !s.o.Token.Right(ctx.Request.Header.Peek("Authorization")):
 		status = http.StatusUnauthorized
 		ctx.Response.Header.Set("WWW-Authenticate", "Bearer")
 		s.refuse(ctx, path, status, "a bearer token is expected")

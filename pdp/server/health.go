@@ -23,3 +23,12 @@ func (s *Server) ready(ctx *fasthttp.RequestCtx) {
 	}
 	send(ctx, status, typeJSON, b)
 }
+
+// isHealth says whether a path needs no token.
+func isHealth(path []byte) bool {
+	switch string(path) {
+	case "/healthz", "/health", "/readyz":
+		return true
+	}
+	return false
+}

@@ -299,6 +299,12 @@ func TestTheTokenIsAskedForAndReadAgain(t *testing.T) {
 		if a := p.dial(t).send("GET " + target + " HTTP/1.1\nHost: x\n\n").answer("GET"); a.StatusCode != 200 {
 			t.Errorf("%s asks for a token: %d", target, a.StatusCode)
 		}
+		w := p.dial(t).send(post(target, "Expect: 100-continue", good))
+		if a := w.answer("POST"); a.StatusCode != 100 {
+			t.Errorf("%s asks for a token before the body: %d", target, a.StatusCode)
+		} else if a = w.answer("POST"); a.StatusCode != 405 {
+			t.Errorf("%s: got %d behind the body", target, a.StatusCode)
+		}
 	}
 }
 
