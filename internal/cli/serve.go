@@ -212,10 +212,12 @@ func (s *sidecar) wind(ctx context.Context) {
 		return
 	}
 	within, cancel := context.WithTimeout(ctx, drainRequests)
+	proxies := make(chan error, 1)
+	go func() { proxies <- s.mesh.Drain(within) }()
 	if err := s.data.Drain(within); err != nil {
 		s.log.Warn().Err(err).Msg("data plane")
 	}
-	if err := s.mesh.Drain(within); err != nil {
+	if err := <-proxies; err != nil {
 		s.log.Warn().Err(err).Msg("mesh")
 	}
 	cancel()

@@ -145,7 +145,10 @@ func (v *Verifier) Verify(token string) ([]byte, error) {
 	for _, k := range keys {
 		claims, err := jws.VerifyCompactFast(k.raw, []byte(token), algorithm)
 		if err == nil {
-			return claims, v.judge(claims, scan)
+			if err = v.judge(claims, scan); err != nil {
+				return nil, err
+			}
+			return claims, nil
 		}
 	}
 	return nil, errSignature

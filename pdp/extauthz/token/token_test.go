@@ -1,0 +1,139 @@
+package token_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"math/big"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"thymus/pdp/extauthz/token"
+)
+
+var b64 = base64.RawURLEncoding
+
+type m = map[string]any
+
+// sign makes a token with standard-library crypto alone: no code is shared with what is tested.
+func sign(t *testing.T, header, claims m, key any) string {
+	t.Helper()
+	h, _ := json.Marshal(header)
+	c, _ := json.Marshal(claims)
+	text := b64.EncodeToString(h) + "." + b64.EncodeToString(c)
+	sum := sha256.Sum256([]byte(text))
+	var sig []byte
+	var err error
+	switch k := key.(type) {
+	case *rsa.PrivateKey:
+		sig, err = rsa.SignPKCS1v15(rand.Reader, k, crypto.SHA256, sum[:])
+	case *ecdsa.PrivateKey:
+		var r, s *big.Int
+		if r, s, err = ecdsa.Sign(rand.Reader, k, sum[:]); err == nil {
+			sig = append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
+		}
+	case []byte:
+		mac := hmac.New(sha256.New, k)
+		mac.Write([]byte(text))
+		sig = mac.Sum(nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text + "." + b64.EncodeToString(sig)
+}
+
+func rsaJWK(k *rsa.PrivateKey, kid string) m {
+	return m{"kty": "RSA", "kid": kid, "use": "sig", "n": b64.EncodeToString(k.N.Bytes()), "e": "AQAB"}
+}
+
+func ecJWK(k *ecdsa.PrivateKey, kid string) m {
+	p, _ := k.PublicKey.Bytes()
+	return m{"kty": "EC", "crv": "P-256", "kid": kid, "x": b64.EncodeToString(p[1:33]), "y": b64.EncodeToString(p[33:])}
+}
+
+func TestOnlyWhatIsSignedForUsAndInTimeIsBelieved(t *testing.T) {
+	r, _ := rsa.GenerateKey(rand.Reader, 2048)
+	other, _ := rsa.GenerateKey(rand.Reader, 2048)
+	e, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	set, _ := json.Marshal(m{"keys": []any{rsaJWK(r, "r1"), ecJWK(e, "e1"), m{"kty": "oct", "kid": "h", "k": "c2VjcmV0"}}})
+	file := filepath.Join(t.TempDir(), "jwks.json")
+	if err := os.WriteFile(file, set, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Unix(1700000000, 0)
+	v, err := token.Open(context.Background(), token.Options{
+		JWKS: file, Issuer: "https://idp", Audience: []string{"shop", "api"}, Algorithms: []string{"RS256", "ES256"},
+		Leeway: 30 * time.Second, Now: func() time.Time { return now },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	with := func(more m) m {
+		c := m{"iss": "https://idp", "aud": "shop", "sub": "bob", "exp": now.Unix() + 60}
+		for k, x := range more {
+			if c[k] = x; x == nil {
+				delete(c, k)
+			}
+		}
+		return c
+	}
+	rs := func(more m) m {
+		h := m{"alg": "RS256", "kid": "r1"}
+		for k, x := range more {
+			if h[k] = x; x == nil {
+				delete(h, k)
+			}
+		}
+		return h
+	}
+	pub, _ := json.Marshal(rsaJWK(r, "r1"))
+	good := sign(t, rs(nil), with(nil), r)
+	for _, c := range []struct {
+		name  string
+		token string
+		valid bool
+	}{
+		{"RS256", good, true},
+		{"ES256", sign(t, m{"alg": "ES256", "kid": "e1"}, with(nil), e), true},
+		{"no kid", sign(t, rs(m{"kid": nil}), with(nil), r), true},
+		{"one of several audiences", sign(t, rs(nil), with(m{"aud": []string{"x", "api"}}), r), true},
+		{"expired within the leeway", sign(t, rs(nil), with(m{"exp": now.Unix() - 29}), r), true},
+		{"expired", sign(t, rs(nil), with(m{"exp": now.Unix() - 30}), r), false},
+		{"not yet valid", sign(t, rs(nil), with(m{"nbf": now.Unix() + 31}), r), false},
+		{"exp is no number", sign(t, rs(nil), with(m{"exp": "1800000000"}), r), false},
+		{"another issuer", sign(t, rs(nil), with(m{"iss": "https://evil"}), r), false},
+		{"no issuer", sign(t, rs(nil), with(m{"iss": nil}), r), false},
+		{"another audience", sign(t, rs(nil), with(m{"aud": "x"}), r), false},
+		{"no audience", sign(t, rs(nil), with(m{"aud": nil}), r), false},
+		{"another key", sign(t, rs(nil), with(nil), other), false},
+		{"an unknown key id", sign(t, rs(m{"kid": "zz"}), with(nil), r), false},
+		{"a key of another type", sign(t, rs(m{"kid": "e1"}), with(nil), r), false},
+		{"an algorithm that is not listed", sign(t, rs(m{"alg": "PS256"}), with(nil), r), false},
+		{"the public key as a secret", sign(t, rs(m{"alg": "HS256"}), with(nil), pub), false},
+		{"the set's secret", sign(t, m{"alg": "HS256", "kid": "h"}, with(nil), []byte("secret")), false},
+		{"none", b64.EncodeToString([]byte(`{"alg":"none"}`)) + "." + b64.EncodeToString([]byte(`{"sub":"bob"}`)) + ".", false},
+		{"an unknown extension", sign(t, rs(m{"crit": []string{"x"}, "x": 1}), with(nil), r), false},
+		{"a signature cut off", good[:len(good)-4], false},
+		{"no token", "abc", false},
+		{"empty", "", false},
+	} {
+		claims, err := v.Verify(c.token)
+		if (err == nil) != c.valid {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if c.valid && len(claims) == 0 {
+			t.Errorf("%s: no claims", c.name)
+		}
+	}
+}
