@@ -1,5 +1,12 @@
 package extauthz
 
+import (
+	"context"
+
+	auth "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/protobuf/proto"
+)
+
 // Canonical is the canonical path of a raw one, for tests.
 func Canonical(raw string) (path string, ambiguous, ok bool) {
 	var p pathBuffers
@@ -31,4 +38,15 @@ func Fields(name string) map[uint32]string {
 		}
 	}
 	return out
+}
+
+// Ask answers a message as Check does, and says whether it is a permit and whether the answer is well formed.
+func Ask(m *Mesh, message []byte) (permit, ok bool) {
+	t := m.turn()
+	defer t.release()
+	t.load(message)
+	m.check(context.Background(), t)
+	var r auth.CheckResponse
+	err := proto.Unmarshal(t.out, &r)
+	return r.GetStatus().GetCode() == 0, err == nil && (r.GetOkResponse() != nil || r.GetDeniedResponse() != nil)
 }
