@@ -234,7 +234,7 @@ func (m *machine) enumerate(f *frame, v val, each func(f *frame, k, x val) ctl) 
 	if v.kind < array {
 		return more
 	}
-	if v.onTape && v.kind == array { // in place
+	if v.mark && v.kind == array { // in place
 		d := v.doc()
 		end, i := d.Nodes[v.n].Next, int64(0)
 		for c := int32(v.n) + 1; c < end; c = d.Nodes[c].Next {

@@ -102,7 +102,7 @@ func (m *machine) constant(x ast.Value) (val, error) {
 
 func (m *machine) internText(s string) val {
 	v := strVal(m.intern(s))
-	v.shared = m.strings != nil && len(s) > 0
+	v.mark = m.strings != nil && len(s) > 0
 	return v
 }
 

@@ -256,7 +256,7 @@ func (m *machine) insert(g *group, n *node, path []val, v val, multi bool) bool 
 			continue
 		}
 		kid := n.e[i+1]
-		if kid.kind != object || kid.onTape || !kid.node().open(g) {
+		if kid.kind != object || kid.mark || !kid.node().open(g) {
 			return false
 		}
 		n = kid.node()

@@ -217,7 +217,7 @@ func (n *node) freeze(m *machine, k kind) {
 		return
 	}
 	for _, e := range n.e {
-		if e.kind >= array && !e.onTape {
+		if e.kind >= array && !e.mark {
 			e.node().freeze(m, e.kind)
 		}
 	}

@@ -66,7 +66,7 @@ func link(o *operand, rest sink, stored bool) sink {
 			return func(f *frame, v val) ctl { return f.m.enumerate(f, v, each) }
 		}
 		return func(f *frame, v val) ctl {
-			if v.kind >= array && !v.onTape {
+			if v.kind >= array && !v.mark {
 				if n := v.node(); n.frozen && len(n.e) > fewKeys {
 					return j.through(f, v.kind, n, each)
 				}
@@ -264,7 +264,7 @@ func (c *compiler) inputPath(ts []*ast.Term) getter {
 func (m *machine) readInput(n int, names []val) val {
 	v := m.input
 	for _, k := range names {
-		if v.onTape && v.kind == object && v.size() <= 2*fewKeys {
+		if v.mark && v.kind == object && v.size() <= 2*fewKeys {
 			v = tapeMember(v.doc(), v.n, k.str())
 		} else {
 			v = m.get(v, k)

@@ -24,9 +24,9 @@ func tapeVal(d *pdp.Doc, i int32) val {
 		}
 		return val{kind: text, p: unsafe.Pointer(&d.Text[n.Val.Off]), n: int64(n.Val.Len)}
 	case pdp.Array:
-		return val{kind: array, p: unsafe.Pointer(d), n: int64(i), onTape: true}
+		return val{kind: array, p: unsafe.Pointer(d), n: int64(i), mark: true}
 	}
-	return val{kind: object, p: unsafe.Pointer(d), n: int64(i), onTape: true}
+	return val{kind: object, p: unsafe.Pointer(d), n: int64(i), mark: true}
 }
 
 // tapeMember is the member of the object at node i. A tape has a key once.
@@ -86,7 +86,7 @@ func (m *machine) fromTape(v val) *node {
 func (m *machine) get(v, key val) val {
 	switch v.kind {
 	case object:
-		if v.onTape {
+		if v.mark {
 			if key.kind != text {
 				return val{}
 			}
@@ -100,7 +100,7 @@ func (m *machine) get(v, key val) val {
 		}
 	case array:
 		if at, ok := key.position(); ok {
-			if v.onTape && v.size() <= 2*fewKeys {
+			if v.mark && v.size() <= 2*fewKeys {
 				return tapeIndex(v.doc(), v.n, at)
 			}
 			if n := m.lower(v); at < int64(len(n.e)) {
