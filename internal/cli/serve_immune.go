@@ -19,7 +19,7 @@ import (
 
 const (
 	detectKeyFile = "detect.key" // hashes of names in the detectors' memory
-	lookEvery     = 25 * time.Millisecond
+	lookEvery     = 100 * time.Millisecond
 	gaugeEvery    = time.Second
 	keepEvery     = 5 * time.Minute // what detectors learnt of subjects
 )
