@@ -144,6 +144,12 @@ func TestQuarantineUnderLoad(t *testing.T) {
 	<-ended
 	slices.Sort(took)
 	t.Logf("at %.0f decisions/s: median %s, worst of %d %s", got, took[len(took)/2], len(took), took[len(took)-1])
+	if got < 0.9*rate {
+		t.Skipf("the machine makes %.0f decisions/s, %d are asked for: nothing is said about time", got, rate)
+	}
+	if took[len(took)/2] > 50*time.Millisecond { // the goal is 10 ms; a shared machine gets some patience
+		t.Errorf("half of the quarantines took more than %s", took[len(took)/2])
+	}
 }
 
 // cpu is the processor time that this process has used.
