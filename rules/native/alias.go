@@ -20,6 +20,7 @@ func countUses(r *ast.Rule) map[ast.Var]int {
 		return false
 	})
 	vis.Walk(r.Head)
+	vis.Walk(r.Head.Reference) // may hold variables that the walk through the head leaves out
 	vis.Walk(r.Body)
 	return uses
 }

@@ -12,7 +12,7 @@ type builder func(next step) step
 // body compiles expressions in the order OPA's compiler left them in.
 func (v *vars) body(b ast.Body) (builder, error) {
 	parts := make([]builder, 0, len(b))
-	joined := false
+	var joined *join // decides this expression
 	for i, e := range b {
 		if ok, err := v.alias(e, b[i+1:]); err != nil {
 			return nil, err
@@ -20,7 +20,7 @@ func (v *vars) body(b ast.Body) (builder, error) {
 			continue
 		}
 		v.hint = nil
-		if i+1 < len(b) && !joined {
+		if i+1 < len(b) && joined == nil {
 			v.hint = v.joinHint(e, b[i+1])
 		}
 		hint := v.hint
@@ -28,10 +28,10 @@ func (v *vars) body(b ast.Body) (builder, error) {
 		if err != nil {
 			return nil, err
 		}
-		if joined && p != nil {
-			p = skipJoined(p)
+		if joined != nil {
+			p = joined.behind(p)
 		}
-		joined = hint != nil
+		joined = hint
 		if p != nil {
 			parts = append(parts, p)
 		}

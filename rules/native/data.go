@@ -164,7 +164,7 @@ func (w *walker) at(f *frame, t *tnode, j, start int) ctl {
 	}
 	base := m.resolve(m.path[start:])
 	c := m.enumerate(f, base, func(f *frame, k, _ val) ctl {
-		if !o.match(f, k) {
+		if o.match != nil && !o.match(f, k) {
 			return f.m.failed()
 		}
 		return w.next(f, t, j, start, k)
@@ -173,7 +173,7 @@ func (w *walker) at(f *frame, t *tnode, j, start int) ctl {
 		return c
 	}
 	for _, kid := range t.kids {
-		if base.kind >= array && m.get(base, kid.key).kind != undefined || !o.match(f, kid.key) {
+		if base.kind >= array && m.get(base, kid.key).kind != undefined || o.match != nil && !o.match(f, kid.key) {
 			continue
 		}
 		if c := w.next(f, t, j, start, kid.key); c != more {

@@ -2,17 +2,20 @@ package native
 
 import (
 	"strings"
+	"unsafe"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
 // join is a shortcut through constants. Where a body goes through the elements of a collection and the very next
 // expression asks that a field of the element equal something known before, and the collection turns out to be a
-// constant, only the elements whose field equals it are visited, and the expression is not evaluated again.
+// constant, only the elements whose field equals it are visited, and the evaluation goes on behind that expression.
 type join struct {
-	path string // identity of keys
+	path string // identity of keys, interned
 	keys []val  // from the element to the field
 	want getter
+	slot int  // the element's register
+	next step // behind the comparison
 }
 
 // joinHint looks whether `x = collection[_]` is followed by a comparison of a field of x.
@@ -70,7 +73,8 @@ func isField(t *ast.Term, x ast.Var) bool {
 // only grows: whoever finds one missing makes it, and may find that another was faster.
 type joinIndex struct {
 	path   string
-	byHash map[uint64][]sameField
+	fields []sameField
+	byHash map[uint64][]int32 // into fields, where those are more than a few
 	next   *joinIndex
 }
 
@@ -84,11 +88,11 @@ func (n *node) joinIndex(m *machine, k kind, j *join) *joinIndex {
 	for {
 		first := n.joins.Load()
 		for x := first; x != nil; x = x.next {
-			if x.path == j.path {
+			if unsafe.StringData(x.path) == unsafe.StringData(j.path) {
 				return x
 			}
 		}
-		x := &joinIndex{path: j.path, byHash: map[uint64][]sameField{}, next: first}
+		x := &joinIndex{path: j.path, byHash: map[uint64][]int32{}, next: first}
 		for i := stride(k) - 1; i < len(n.e); i += stride(k) {
 			y := n.e[i]
 			for _, key := range j.keys {
@@ -108,58 +112,74 @@ func (n *node) joinIndex(m *machine, k kind, j *join) *joinIndex {
 
 func (x *joinIndex) add(m *machine, v val, at int32) {
 	h := m.hash(v)
-	for i := range x.byHash[h] {
-		if s := &x.byHash[h][i]; m.equal(s.v, v) {
+	for _, i := range x.byHash[h] {
+		if s := &x.fields[i]; m.equal(s.v, v) {
 			s.at = append(s.at, at)
 			return
 		}
 	}
-	x.byHash[h] = append(x.byHash[h], sameField{v, []int32{at}})
+	x.byHash[h] = append(x.byHash[h], int32(len(x.fields)))
+	x.fields = append(x.fields, sameField{v, []int32{at}})
 }
 
-// through visits the elements of a constant that satisfy j, and tells the next expression so.
-func (j *join) through(f *frame, k kind, n *node, each func(f *frame, k, x val) ctl) ctl {
+// find is the places of the elements whose field equals v.
+func (x *joinIndex) find(m *machine, v val) []int32 {
+	if len(x.fields) <= fewKeys {
+		for i := range x.fields {
+			s := &x.fields[i]
+			if s.v.kind == v.kind && (v.kind == text && sameText(&s.v, &v) || v.kind != text && m.equal(s.v, v)) {
+				return s.at
+			}
+		}
+		return nil
+	}
+	for _, i := range x.byHash[m.hash(v)] {
+		if s := &x.fields[i]; m.equal(s.v, v) {
+			return s.at
+		}
+	}
+	return nil
+}
+
+// through visits the elements of a constant that satisfy j, and goes on behind the comparison. match is the key's; nil
+// where nobody asks for it.
+func (j *join) through(f *frame, k kind, n *node, match matcher) ctl {
 	m := f.m
 	want := j.want(f)
 	if want.kind == undefined {
 		return m.failed()
 	}
-	for _, s := range n.joinIndex(m, k, j).byHash[m.hash(want)] {
-		if !m.equal(s.v, want) {
-			continue
+	for _, i := range n.joinIndex(m, k, j).find(m, want) {
+		if m.tick() {
+			return halt
 		}
-		for _, i := range s.at {
-			if m.tick() {
-				return halt
-			}
-			key, x := n.e[i], n.e[i]
+		if match != nil {
+			key := n.e[i]
 			switch k {
 			case array:
 				key = intVal(int64(i))
 			case object:
 				key = n.e[i-1]
 			}
-			m.joined = true
-			r := each(f, key, x)
-			m.joined = false
-			if r != more {
-				return r
+			if !match(f, key) {
+				if m.err != nil {
+					return halt
+				}
+				continue
 			}
+		}
+		f.r[j.slot] = n.e[i]
+		if r := j.next(f); r != more {
+			return r
 		}
 	}
 	return more
 }
 
-// skipJoined is the expression behind a join: decided already, where the join went through a constant.
-func skipJoined(b builder) builder {
+// behind is the expression that j decides: where it went through a constant it goes on behind it.
+func (j *join) behind(b builder) builder {
 	return func(next step) step {
-		test := b(next)
-		return func(f *frame) ctl {
-			if f.m.joined {
-				f.m.joined = false
-				return next(f)
-			}
-			return test(f)
-		}
+		j.next = next
+		return b(next)
 	}
 }

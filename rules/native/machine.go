@@ -64,7 +64,6 @@ type machine struct {
 
 	memo   []memoEntry // by group
 	paths  []memoEntry // by input path
-	joined bool        // the next expression has been decided: see join
 	rows   []uint64    // by row of the snapshot: the generation in which it matched
 	turn   uint64      // this evaluation, as rows note it
 	made   val         // set of elements that rules computed
@@ -145,7 +144,7 @@ func (m *machine) finish() {
 	}
 	m.scope = scope{}
 	m.made, m.err, m.budget, m.result = val{}, nil, nil, nil
-	m.sp, m.depth, m.joined = 0, 0, false
+	m.sp, m.depth = 0, 0
 	m.cand, m.args, m.path, m.withs = m.cand[:0], m.args[:0], m.path[:0], m.withs[:0]
 	m.bridge.reset()
 }

@@ -11,7 +11,7 @@ type operand struct {
 	constant bool
 	k        val
 	key      getter  // nil: unbound, enumerated
-	match    matcher // of an enumerated key
+	match    matcher // of an enumerated key; nil: nobody asks for it
 	join     *join   // what the next expression asks of the elements
 }
 
@@ -33,7 +33,10 @@ func (v *vars) operands(ts []*ast.Term) ([]operand, error) {
 		case v.ready(t):
 			o.key, err = v.term(t)
 		default:
-			o.match, err = v.pattern(t)
+			x, plain := t.Value.(ast.Var)
+			if o.match, err = v.pattern(t); plain && v.uses[x] == 1 {
+				o.match = nil
+			}
 			if i == len(ts)-1 {
 				o.join = hint
 			}
@@ -62,13 +65,16 @@ func link(o *operand, rest sink, stored bool) sink {
 			}
 			return rest(f, x)
 		}
+		if match == nil {
+			each = func(f *frame, _, x val) ctl { return rest(f, x) }
+		}
 		if j == nil {
 			return func(f *frame, v val) ctl { return f.m.enumerate(f, v, each) }
 		}
 		return func(f *frame, v val) ctl {
 			if v.kind >= array && !v.mark {
 				if n := v.node(); n.frozen && len(n.e) > fewKeys {
-					return j.through(f, v.kind, n, each)
+					return j.through(f, v.kind, n, match)
 				}
 			}
 			return f.m.enumerate(f, v, each)
@@ -177,6 +183,9 @@ func (v *vars) ref(t *ast.Term, ref ast.Ref) (getter, error) {
 	}
 	if x, ok := ref[0].Value.(ast.Var); ok && v.bound[x] && len(ops) == 1 && ops[0].constant {
 		slot, k := v.slot[x], ops[0].k
+		if k.kind == text {
+			return func(f *frame) val { return f.m.field(f.r[slot], &k) }, nil
+		}
 		return func(f *frame) val { return f.m.get(f.r[slot], k) }, nil
 	}
 	return follow(base, ops, false), nil

@@ -82,6 +82,22 @@ func (m *machine) fromTape(v val) *node {
 	return n
 }
 
+// field is v[*key] of a name that the program holds. The names of small constant objects are the program's too, so that
+// comparing addresses says it all.
+func (m *machine) field(v val, key *val) val {
+	if v.kind == object && !v.mark {
+		if n := v.node(); n.frozen && key.mark && len(n.e) <= 2*fewKeys {
+			for i := 0; i < len(n.e); i += 2 {
+				if e := &n.e[i]; e.p == key.p && e.n == key.n && e.kind == text {
+					return n.e[i+1]
+				}
+			}
+			return val{}
+		}
+	}
+	return m.get(v, *key)
+}
+
 // get is v[key]; undefined where there is none.
 func (m *machine) get(v, key val) val {
 	switch v.kind {

@@ -169,9 +169,22 @@ func (v *vars) compareEach(ref, t *ast.Term) (builder, error) {
 
 // matchEach enumerates a reference and takes each value apart.
 func (v *vars) matchEach(ref, t *ast.Term) (builder, error) {
+	hint := v.hint
 	src, err := v.source(ref)
 	if err != nil {
 		return nil, err
+	}
+	if x, ok := t.Value.(ast.Var); ok && !v.bound[x] {
+		slot := v.bind(x)
+		if hint != nil {
+			hint.slot = slot
+		}
+		return func(next step) step {
+			return src(func(f *frame, x val) ctl {
+				f.r[slot] = x
+				return next(f)
+			})
+		}, nil
 	}
 	match, err := v.pattern(t)
 	if err != nil {
