@@ -48,7 +48,7 @@ func (s *sidecar) openPlanes(ctx context.Context) error {
 		return nil
 	}
 	s.diagnostics = admin.New(admin.Options{
-		Health: s.health, Metrics: s.metrics.Handler(), Log: planeLog{s.log, planeDiagnostics}, Diagnostics: true,
+		Health: s.health, Metrics: s.metrics.Handler(), Log: planeLog{s.log, planeDiagnostics}, Diagnostics: true, Pprof: s.cfg.Diagnostics.Pprof,
 	})
 	a, err := s.diagnostics.Listen(string(s.cfg.Diagnostics.Listen), nil)
 	if err != nil {

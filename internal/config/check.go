@@ -68,6 +68,8 @@ func (l *loader) exposed() {
 	l.rule("management.listen", []string{"management.tls.cert", "management.token_file", "management.insecure"},
 		m.Listen.Off() || m.Listen.Loopback() || m.TLS.Cert != "" || !l.made["management.token_file"] || m.Insecure,
 		string(m.Listen)+" is not on loopback, expected management.tls.cert, management.token_file or management.insecure with it")
+	l.rule("diagnostics.pprof", []string{"diagnostics.listen"}, !c.Diagnostics.Pprof || c.Diagnostics.Listen.Loopback(),
+		"expected diagnostics.listen on loopback with it: profiles are served without a token")
 }
 
 // collisions finds listeners that cannot both start, and a configuration that serves nobody.

@@ -75,7 +75,10 @@ type Management struct {
 }
 
 // Diagnostics is the listener with health and metrics alone.
-type Diagnostics struct{ Listen Address }
+type Diagnostics struct {
+	Listen Address
+	Pprof  bool // and with profiles; only on loopback
+}
 
 // ExtAuthz answers proxies.
 type ExtAuthz struct {

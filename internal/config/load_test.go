@@ -145,7 +145,9 @@ func TestWhatIsAccepted(t *testing.T) {
 		{"off loopback where the operator insists", source{set: []string{"data.listen=:1", "data.insecure=true"}},
 			func(c *config.Config) bool { return c.Data.PublicURL == "http://localhost:1" }},
 		{"diagnostics off loopback", source{set: []string{"diagnostics.listen=:9"}},
-			func(c *config.Config) bool { return c.Diagnostics.Listen == ":9" }},
+			func(c *config.Config) bool { return c.Diagnostics.Listen == ":9" && !c.Diagnostics.Pprof }},
+		{"profiles on loopback", source{set: []string{"diagnostics.listen=127.0.0.1:9", "diagnostics.pprof=true"}},
+			func(c *config.Config) bool { return c.Diagnostics.Pprof }},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -80,6 +80,8 @@ func managementKeys() []Key {
 			func(c *Config) *bool { return &c.Management.Insecure }, boolean()),
 		one("diagnostics.listen", "", "health and metrics alone, without a token; empty is off",
 			func(c *Config) *Address { return &c.Diagnostics.Listen }, address(), flag("diagnostics-listen")),
+		one("diagnostics.pprof", "false", "profiles at /debug/pprof/ too; diagnostics.listen must be on loopback then",
+			func(c *Config) *bool { return &c.Diagnostics.Pprof }, boolean()),
 	)...)
 }
 

@@ -189,3 +189,27 @@ func TestDiagnosticsIsHealthAndMetricsAlone(t *testing.T) {
 		}
 	}
 }
+
+func TestProfilesAreServedOnlyWhereTheyAreAskedFor(t *testing.T) {
+	with, _ := start(t, func(o *admin.Options) { o.Diagnostics, o.Pprof = true, true })
+	without, _ := start(t, func(o *admin.Options) { o.Diagnostics = true })
+	plane, _ := start(t, func(o *admin.Options) { o.Pprof = true })
+	for target, want := range map[string]int{
+		"/debug/pprof/heap": 200, "/debug/pprof/goroutine?debug=1": 200, "/debug/pprof/profile?seconds=1": 200,
+		"/debug/pprof/none": 404, "/debug/pprof/profile?seconds=0": 400, "/debug/pprof/profile?seconds=x": 400,
+		"/debug/pprof/profile?seconds=121": 400,
+	} {
+		a := ask(t, with, "GET", target)
+		if a.StatusCode != want {
+			t.Errorf("%s: %d, want %d", target, a.StatusCode, want)
+		}
+		if gz := strings.HasPrefix(a.body, "\x1f\x8b"); gz != (want == 200 && !strings.Contains(target, "debug=1")) {
+			t.Errorf("%s: a profile, as gzip: %t", target, gz)
+		}
+		for _, addr := range []string{without, plane} {
+			if a := ask(t, addr, "GET", target, right); a.StatusCode != 404 {
+				t.Errorf("%s where profiles are off: %d, want 404", target, a.StatusCode)
+			}
+		}
+	}
+}

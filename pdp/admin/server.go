@@ -37,6 +37,7 @@ type Options struct {
 
 	// Diagnostics serves health and metrics alone; nothing below counts then.
 	Diagnostics bool
+	Pprof       bool    // and profiles, without a token: only for a listener on loopback
 	Tokens      *Tokens // nil: no token is asked for
 	Info        func() Info
 
@@ -80,6 +81,9 @@ func New(o Options) *Server {
 func (s *Server) mount() {
 	s.mountHealth()
 	if s.o.Diagnostics {
+		if s.o.Pprof {
+			s.mountPprof()
+		}
 		return
 	}
 	s.mountInfo()
