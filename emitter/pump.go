@@ -61,12 +61,14 @@ type Pump struct {
 	o      PumpOptions
 	enc    *Encoder
 	origin Origin
+	tells  Telling // nil: what detectors find comes when it comes
 	emit   func(*pdp.Event)
 	visit  func(pos uint64, c pdp.Class, p []byte)
 
 	// The batch at hand.
 	batch   journal.Batch
 	stopped bool   // the batch is full
+	limit   int    // bytes of lines that fill it
 	at      uint64 // position of the record at hand
 	number  int    // of the next event that a detector makes of it
 	rec     pdp.Record
@@ -77,12 +79,14 @@ type Pump struct {
 	events     atomic.Uint64
 	unreadable atomic.Uint64
 	unresolved atomic.Uint64
+	apart      atomic.Uint64
 }
 
 // NewPump makes a pump; Recover must have been called for its ring and journal.
 func NewPump(o PumpOptions) *Pump {
 	p := &Pump{o: o, enc: NewEncoder(o.Rows.rows, o.Mask), origin: NewOrigin(o.Instance, o.Ring.Epoch())}
 	p.emit, p.visit = p.emitEvent, p.record
+	p.tells, _ = o.Detector.(Telling)
 	p.batch.Marks = o.Journal.Last().Marks
 	p.batch.RingEpoch = o.Ring.Epoch()
 	p.batch.Lines = make([]byte, 0, 2*batchBytes)
@@ -99,6 +103,9 @@ func (p *Pump) Run(ctx context.Context) error {
 	idle := max(pollBusy, min(pollIdle, time.Duration(p.o.Ring.Capacity())*fillNanos/2)) // a small ring is not left for long
 	for {
 		n, full := p.fill()
+		if n > 0 && p.tells != nil {
+			full = p.await(t) || full
+		}
 		if n > 0 || p.moved() {
 			if err := p.flush(ctx, t); err != nil {
 				return err
@@ -140,19 +147,32 @@ func (p *Pump) fill() (n int, full bool) {
 	b := &p.batch
 	b.Lines, b.Events, b.First, b.Last = b.Lines[:0], 0, 0, 0
 	b.Counts = [pdp.Classes]uint64{}
-	p.stopped = false
-	_, next := p.o.Ring.Poll(batchRecords, p.visit)
-	if !p.stopped {
-		b.RingEnd = next
-	}
-	for c := range b.Counts {
-		n += int(b.Counts[c])
-	}
+	p.limit = batchBytes
+	n = p.take(p.o.Ring.Cursor())
 	for c, shed := range p.o.Ring.Shed() {
 		b.Marks[markShed+c] = shed
 	}
 	p.unresolved.Store(p.enc.Unresolved())
 	return n, p.stopped || n >= batchRecords
+}
+
+// take encodes what the ring has from a position on into the batch, and gives how many records that were.
+func (p *Pump) take(from uint64) int {
+	p.stopped = false
+	before := p.records()
+	_, next := p.o.Ring.PollFrom(from, batchRecords, p.visit)
+	if !p.stopped {
+		p.batch.RingEnd = next
+	}
+	return p.records() - before
+}
+
+// records are those of the batch.
+func (p *Pump) records() (n int) {
+	for c := range p.batch.Counts {
+		n += int(p.batch.Counts[c])
+	}
+	return n
 }
 
 // moved says whether there is padding to pass, or a refusal to note.
@@ -166,7 +186,7 @@ func (p *Pump) record(pos uint64, c pdp.Class, raw []byte) {
 	if p.stopped {
 		return
 	}
-	if len(b.Lines) >= batchBytes {
+	if len(b.Lines) >= p.limit {
 		p.stopped, b.RingEnd = true, pos
 		return
 	}

@@ -40,6 +40,9 @@ func (p *Pump) Owed() uint64 { return p.owed.Load() }
 // Events is how many events were journaled by this process.
 func (p *Pump) Events() uint64 { return p.events.Load() }
 
+// Apart is how many batches were journaled before detectors had told all that they found in them: it is told later.
+func (p *Pump) Apart() uint64 { return p.apart.Load() }
+
 // Unreadable is how many records could not be made events, Unresolved how many referred to rows that are not on record.
 func (p *Pump) Unreadable() uint64 { return p.unreadable.Load() }
 

@@ -8,12 +8,19 @@ import "thymus/pdp"
 //
 // p is lent until Advance. fn runs in the caller's goroutine and must not call Advance.
 func (r *Ring) Poll(max int, fn func(pos uint64, c pdp.Class, p []byte)) (n int, next uint64) {
-	pos := r.head.cursor.Load()
+	return r.PollFrom(r.head.cursor.Load(), max, fn)
+}
+
+// PollFrom is Poll from further on: pos is what the last Poll or PollFrom returned as next, or the position of a record
+// that one delivered since the last Advance. A consumer takes more into the batch at hand with it.
+func (r *Ring) PollFrom(pos uint64, max int, fn func(pos uint64, c pdp.Class, p []byte)) (n int, next uint64) {
 	if r.closed.Load() {
 		return 0, pos
 	}
 	q := &r.polled
-	q.from, q.count = pos, [pdp.Classes]uint64{}
+	if q.from != r.head.cursor.Load() || q.next != pos {
+		q.from, q.count = pos, [pdp.Classes]uint64{} // begins here; what is not at the cursor is counted by Advance
+	}
 	for n < max {
 		e, ok := r.read(pos, r.control(pos).Load())
 		if !ok || e.state == claimed {
