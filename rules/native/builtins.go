@@ -53,25 +53,29 @@ var natives = map[string]native{
 
 // tests2 are the builtins that conditions are made of, without the detour over the stack of arguments.
 var tests2 = map[string]func(m *machine, a, b val) (yes, known bool){
-	"equal":             func(m *machine, a, b val) (bool, bool) { return m.equal(a, b), true },
-	"neq":               func(m *machine, a, b val) (bool, bool) { return !m.equal(a, b), true },
-	"lt":                func(m *machine, a, b val) (bool, bool) { return m.compare(a, b) < 0, true },
-	"lte":               func(m *machine, a, b val) (bool, bool) { return m.compare(a, b) <= 0, true },
-	"gt":                func(m *machine, a, b val) (bool, bool) { return m.compare(a, b) > 0, true },
-	"gte":               func(m *machine, a, b val) (bool, bool) { return m.compare(a, b) >= 0, true },
-	"startswith":        testTexts(strings.HasPrefix),
-	"endswith":          testTexts(strings.HasSuffix),
-	"contains":          testTexts(strings.Contains),
+	"equal":      func(m *machine, a, b val) (bool, bool) { return m.equal(a, b), true },
+	"neq":        func(m *machine, a, b val) (bool, bool) { return !m.equal(a, b), true },
+	"lt":         func(m *machine, a, b val) (bool, bool) { return m.compare(a, b) < 0, true },
+	"lte":        func(m *machine, a, b val) (bool, bool) { return m.compare(a, b) <= 0, true },
+	"gt":         func(m *machine, a, b val) (bool, bool) { return m.compare(a, b) > 0, true },
+	"gte":        func(m *machine, a, b val) (bool, bool) { return m.compare(a, b) >= 0, true },
+	"startswith": startsWith,
+	"endswith": func(_ *machine, a, b val) (bool, bool) {
+		return bothTexts(a, b) && strings.HasSuffix(a.str(), b.str()), bothTexts(a, b)
+	},
+	"contains": func(_ *machine, a, b val) (bool, bool) {
+		return bothTexts(a, b) && strings.Contains(a.str(), b.str()), bothTexts(a, b)
+	},
 	"internal.member_2": memberOf,
 }
 
-func testTexts(f func(s, t string) bool) func(m *machine, a, b val) (bool, bool) {
-	return func(_ *machine, a, b val) (bool, bool) {
-		if a.kind != text || b.kind != text {
-			return false, false
-		}
-		return f(a.str(), b.str()), true
+func bothTexts(a, b val) bool { return a.kind == text && b.kind == text }
+
+func startsWith(_ *machine, a, b val) (yes, known bool) {
+	if !bothTexts(a, b) {
+		return false, false
 	}
+	return a.n >= b.n && a.str()[:b.n] == b.str(), true
 }
 
 func isKind(k kind) native {

@@ -14,6 +14,7 @@ import (
 type node struct {
 	e      []val   // array: elements. set: members. object: key, value, key, value
 	ix     []int32 // open addressing over keys: position in e and one, 0 where free; empty while few
+	px     []int32 // of a constant: the same over the addresses of its texts
 	h      uint64
 	hashed bool
 	sorted bool
@@ -27,7 +28,10 @@ type node struct {
 func (n *node) open(g *group) bool { return n.owner == g }
 
 // fewKeys is up to how many keys a scan beats a hash.
-const fewKeys = 8
+const (
+	fewKeys  = 8
+	fewTexts = 16 // of a collection that grows, where the key is a text
+)
 
 var hashSeed = maphash.MakeSeed()
 
@@ -85,7 +89,10 @@ func (n *node) hash(m *machine, k kind) uint64 {
 // find is the position of a key in e, or -1.
 func (n *node) find(m *machine, k kind, key val) int {
 	st := stride(k)
-	if len(n.e) <= fewKeys*st {
+	if key.mark && key.kind == text && len(n.px) > 0 {
+		return n.findAddress(&key)
+	}
+	if len(n.e) <= fewKeys*st || len(n.ix) == 0 && key.kind == text && len(n.e) <= fewTexts*st {
 		if key.kind == text {
 			for i := 0; i < len(n.e); i += st {
 				if e := &n.e[i]; e.kind == text && sameText(e, &key) {
@@ -113,6 +120,38 @@ func (n *node) find(m *machine, k kind, key val) int {
 		if m.equal(n.e[p], key) {
 			return p
 		}
+	}
+}
+
+// findAddress finds a text of the program among those of a constant, which are the program's too.
+func (n *node) findAddress(key *val) int {
+	mask := len(n.px) - 1
+	for i := addressHash(key) & mask; ; i = (i + 1) & mask {
+		p := int(n.px[i]) - 1
+		if p < 0 {
+			return -1
+		}
+		if e := &n.e[p]; e.p == key.p && e.n == key.n {
+			return p
+		}
+	}
+}
+
+func addressHash(v *val) int { return int(mix(uint64(uintptr(v.p))+uint64(v.n)) >> 1) }
+
+// indexAddresses is index for findAddress.
+func (n *node) indexAddresses(st int) {
+	n.px = make([]int32, len(n.ix))
+	mask := len(n.px) - 1
+	for at := 0; at < len(n.e); at += st {
+		if n.e[at].kind != text || !n.e[at].mark {
+			continue
+		}
+		i := addressHash(&n.e[at]) & mask
+		for n.px[i] != 0 {
+			i = (i + 1) & mask
+		}
+		n.px[i] = int32(at + 1)
 	}
 }
 
@@ -178,7 +217,8 @@ func (n *node) sort(m *machine, k kind) {
 		return
 	}
 	if !n.inOrder(m, k) {
-		if k == set {
+		if k == set && sortTexts(n.e) {
+		} else if k == set {
 			slices.SortFunc(n.e, m.compare)
 		} else {
 			pairs := unsafe.Slice((*[2]val)(unsafe.Pointer(&n.e[0])), len(n.e)/2)
@@ -224,6 +264,7 @@ func (n *node) freeze(m *machine, k kind) {
 	n.sort(m, k)
 	if k != array && len(n.e) > fewKeys*stride(k) {
 		n.index(m, k)
+		n.indexAddresses(stride(k))
 	}
 	n.hash(m, k)
 	n.opa = m.toAST(nodeVal(k, n))
