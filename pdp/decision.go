@@ -1,5 +1,7 @@
 package pdp
 
+import "encoding/binary"
+
 // Decision is the answer to a Request. The caller owns and pools it. Its strings are lent until the call ends: they
 // share memory with the snapshot, the result or the decision's own buffer.
 type Decision struct {
@@ -43,24 +45,35 @@ func (d *Decision) AppendID(dst []byte) []byte { return AppendUUID(dst, d.ID) }
 
 // AppendUUID appends 16 bytes in the canonical 8-4-4-4-12 form.
 func AppendUUID(dst []byte, id [16]byte) []byte {
-	for i, b := range id {
-		if i == 4 || i == 6 || i == 8 || i == 10 {
-			dst = append(dst, '-')
-		}
-		dst = append(dst, hexDigits[b>>4], hexDigits[b&15])
-	}
+	at := len(dst)
+	dst = append(dst, "00000000-0000-0000-0000-000000000000"...)
+	out := (*[36]byte)(dst[at:])
+	hexPairs(out[0:8], id[0:4])
+	hexPairs(out[9:13], id[4:6])
+	hexPairs(out[14:18], id[6:8])
+	hexPairs(out[19:23], id[8:10])
+	hexPairs(out[24:36], id[10:16])
 	return dst
 }
 
+func hexPairs(out, b []byte) {
+	_ = out[2*len(b)-1]
+	for i, x := range b {
+		binary.LittleEndian.PutUint16(out[2*i:], hexOf[x])
+	}
+}
+
+// hexOf is both digits of each byte, in the order of memory.
+var hexOf = func() (t [256]uint16) {
+	for i := range t {
+		t[i] = uint16(hexDigits[i>>4]) | uint16(hexDigits[i&15])<<8
+	}
+	return t
+}()
+
 // NewID makes a version 7 UUID of a time in Unix milliseconds and two random words.
 func NewID(ms int64, a, b uint64) (id [16]byte) {
-	for i := range 6 {
-		id[i] = byte(ms >> (40 - 8*i))
-	}
-	id[6], id[7] = 0x70|byte(a>>8)&0x0f, byte(a)
-	for i := range 8 {
-		id[8+i] = byte(b >> (56 - 8*i))
-	}
-	id[8] = 0x80 | id[8]&0x3f
+	binary.BigEndian.PutUint64(id[:8], uint64(ms)<<16|0x7000|a&0x0fff)
+	binary.BigEndian.PutUint64(id[8:], 1<<63|b&(1<<62-1))
 	return id
 }

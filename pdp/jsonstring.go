@@ -17,8 +17,13 @@ var plain = func() (t [256]bool) {
 // escaped for HTML.
 func AppendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
+	i := plainPrefix(s)
+	if i == len(s) {
+		dst = append(dst, s...)
+		return append(dst, '"')
+	}
 	start := 0
-	for i := 0; i < len(s); {
+	for i < len(s) {
 		c := s[i]
 		if plain[c] {
 			i++
@@ -46,6 +51,24 @@ func AppendString(dst []byte, s string) []byte {
 	}
 	dst = append(dst, s[start:]...)
 	return append(dst, '"')
+}
+
+// plainPrefix is how many bytes at the beginning of s stand in a JSON string as they are, to the word: where it is not
+// len(s), the next eight bytes may hold more of them.
+func plainPrefix(s string) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; len(s)-i >= 8; i += 8 {
+		w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+		quote, escape := w^(ones*'"'), w^(ones*'\\')
+		if (w|(quote-ones)|(escape-ones)|(w-ones*0x20))&highs != 0 { // all below 0x80: a borrow is one of these bytes
+			return i
+		}
+	}
+	for ; i < len(s) && plain[s[i]]; i++ {
+	}
+	return i
 }
 
 func appendEscape(dst []byte, c byte) []byte {
