@@ -63,7 +63,7 @@ type generator struct {
 // helper is a rule of the module that says whether one condition holds.
 type helper struct {
 	name   string
-	bodies [][]string
+	bodies [][]expr
 }
 
 func (g *generator) line(source int, text string) {
@@ -128,7 +128,7 @@ func (g *generator) rule(r *structuredRule) {
 }
 
 // effectRule writes one body under the rule's head.
-func (g *generator) effectRule(set string, r *structuredRule, body []string) {
+func (g *generator) effectRule(set string, r *structuredRule, body []expr) {
 	head := set + " contains " + r.head()
 	if len(body) == 0 {
 		g.line(r.line, head)
@@ -159,18 +159,25 @@ func (r *structuredRule) head() string {
 
 // bodies are the ways in which the rule's conditions hold as they are written. One condition may have several ways; the
 // first such gives the rule several bodies, the others become helper rules, so that bodies do not multiply.
-func (g *generator) bodies(r *structuredRule) [][]string {
-	bodies, split := [][]string{nil}, false
+func (g *generator) bodies(r *structuredRule) [][]expr {
+	return r.bodies(func(c *condition, n int) [][]expr { return g.ways(c, n) },
+		func(c *condition, _ [][]expr) expr { return named(g.holdsName(c, false)) })
+}
+
+// bodies multiplies the ways of the conditions. Of those with several, the first splits the rule, and any other becomes
+// one expression, by one.
+func (r *structuredRule) bodies(ways func(*condition, int) [][]expr, one func(*condition, [][]expr) expr) [][]expr {
+	bodies, split := [][]expr{nil}, false
 	for i := range r.conditions {
 		c := &r.conditions[i]
-		ways := g.ways(c, i)
-		if len(ways) > 1 && split {
-			ways = [][]string{{g.holdsName(c, false)}}
+		ws := ways(c, i)
+		if len(ws) > 1 && split {
+			ws = [][]expr{{one(c, ws)}}
 		}
-		split = split || len(ways) > 1
-		var next [][]string
+		split = split || len(ws) > 1
+		var next [][]expr
 		for _, b := range bodies {
-			for _, w := range ways {
+			for _, w := range ws {
 				next = append(next, append(b[:len(b):len(b)], w...))
 			}
 		}
@@ -184,72 +191,94 @@ const maxNots = 4
 
 // ways are those of the condition, by way of a helper rule for a long not_in. It cannot be written as the negation of
 // in: topdown evaluates the operands of a negated call first, so that it is undefined where the field is.
-func (g *generator) ways(c *condition, n int) [][]string {
-	if c.op == "not_in" && len(c.value.items) > maxNots {
-		in := condition{path: c.path, op: "in", value: c.value}
-		return [][]string{{"not " + g.holdsName(&in, false)}}
+func (g *generator) ways(c *condition, n int) [][]expr {
+	if in, long := c.longNotIn(); long {
+		not := named(g.holdsName(&in, false))
+		not.not = true
+		return [][]expr{{not}}
 	}
 	return c.ways(n)
 }
 
+// longNotIn is the condition that a not_in of many values negates.
+func (c *condition) longNotIn() (in condition, long bool) {
+	return condition{path: c.path, op: "in", value: c.value}, c.op == "not_in" && len(c.value.items) > maxNots
+}
+
 // ways are the bodies of which one must hold for the condition to hold; n tells its variables from those of others.
-func (c *condition) ways(n int) [][]string {
-	x := reference("input", c.path)
-	v := string(c.value.appendJSON(nil))
-	one := func(exprs ...string) [][]string { return [][]string{exprs} }
+func (c *condition) ways(n int) [][]expr {
+	x, v := inputAt(c.path), literal(c.value)
+	one := func(exprs ...expr) [][]expr { return [][]expr{exprs} }
 	switch c.op {
 	case "==":
-		return one(x + " == " + v)
+		return one(is("==", x, v))
 	case "!=":
-		return one("not " + x + " == " + v)
+		return one(isNot("==", x, v))
 	case "in":
-		return one(x + " in " + setOf(c.value.items))
+		return one(is("in", x, literals(c.value.items)))
 	case "not_in":
-		var each []string
+		var each []expr
 		for _, item := range c.value.items {
-			each = append(each, "not "+x+" == "+string(item.appendJSON(nil)))
+			each = append(each, isNot("==", x, literal(item)))
 		}
 		return one(each...)
 	case ">", "<", ">=", "<=":
 		if c.value.kind == pdp.Number {
-			return one("is_number("+x+")", x+" "+c.op+" "+v)
+			return one(is("is_number", x), is(c.op, x, v))
 		}
-		return one("is_string("+x+")", x+" "+c.op+" "+v)
+		return one(is("is_string", x), is(c.op, x, v))
 	case "starts_with":
-		return one("is_string("+x+")", "startswith("+x+", "+v+")")
+		return one(is("is_string", x), is("startswith", x, v))
 	case "ends_with":
-		return one("is_string("+x+")", "endswith("+x+", "+v+")")
+		return one(is("is_string", x), is("endswith", x, v))
 	case "matches":
-		return one("is_string("+x+")", "regex.match("+quote(anchored(c.value.text))+", "+x+")")
+		return one(is("is_string", x), is("regex.match", word(anchored(c.value.text)), x))
 	case "glob":
 		subject := x
 		if strings.ContainsRune(c.value.text, '\\') { // OPA's rule index takes the escape for a part of the text
-			subject = `concat("", [` + x + "])"
+			subject = called("concat", word(""), arg{list: []arg{x}})
 		}
-		return one("is_string("+x+")", "glob.match("+v+`, [".", "/", ":"], `+subject+")")
+		var delimiters []arg
+		for _, d := range globDelimiters {
+			delimiters = append(delimiters, word(d))
+		}
+		return one(is("is_string", x), is("glob.match", v, arg{list: delimiters}, subject))
 	case "cidr":
-		return one(append([]string{"is_string(" + x + ")", "net.cidr_is_valid(concat(\"\", [" + x + ", \"/32\"]))"}, c.within(x, n)...)...)
+		return one(append([]expr{is("is_string", x), is("net.cidr_is_valid", hostNetwork(x))}, c.within(x, n)...)...)
 	}
 	text := v // contains
 	if c.value.kind != pdp.String {
-		text = quote(v)
+		text = word(v.text())
 	}
-	return [][]string{
-		{"is_string(" + x + ")", "contains(" + x + ", " + text + ")"},
-		{"type_name(" + x + `) in {"number", "boolean"}`, "contains(json.marshal(" + x + "), " + text + ")"},
-		{"is_array(" + x + ")", v + " in " + x},
+	return [][]expr{
+		{is("is_string", x), is("contains", x, text)},
+		{is("in", called("type_name", x), words("number", "boolean")), is("contains", called("json.marshal", x), text)},
+		{is("is_array", x), is("in", v, x)},
 	}
 }
 
-func (c *condition) within(x string, n int) []string {
+// hostNetwork is the network of the one address that x is, if it is one.
+func hostNetwork(x arg) arg { return called("concat", word(""), arg{list: []arg{x, word("/32")}}) }
+
+func word(s string) arg { return literal(&node{kind: pdp.String, text: s}) }
+
+func words(all ...string) arg {
+	nodes := make([]*node, len(all))
+	for i, s := range all {
+		nodes[i] = &node{kind: pdp.String, text: s}
+	}
+	return literals(nodes)
+}
+
+func (c *condition) within(x arg, n int) []expr {
 	if c.value.kind == pdp.String {
-		return []string{"net.cidr_contains(" + quote(c.value.text) + ", " + x + ")"}
+		return []expr{is("net.cidr_contains", literal(c.value), x)}
 	}
 	if len(c.value.items) == 1 {
-		return []string{"net.cidr_contains(" + quote(c.value.items[0].text) + ", " + x + ")"}
+		return []expr{is("net.cidr_contains", literal(c.value.items[0]), x)}
 	}
-	v := fmt.Sprintf("network_%d", n)
-	return []string{"some " + v + " in " + setOf(c.value.items), "net.cidr_contains(" + v + ", " + x + ")"}
+	v := arg{name: fmt.Sprintf("network_%d", n)}
+	return []expr{is("some", v, literals(c.value.items)), is("net.cidr_contains", v, x)}
 }
 
 func setOf(items []*node) string {

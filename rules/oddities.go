@@ -21,7 +21,7 @@ type oddity struct {
 func (g *generator) oddities() {
 	type dodge struct {
 		rule *structuredRule
-		body []string
+		body []expr
 	}
 	var dodges []dodge
 	for i := range g.p.rules {
@@ -49,8 +49,8 @@ func (g *generator) oddities() {
 	}
 	for _, o := range g.oddOrder {
 		g.blank()
-		for _, expr := range o.bodies() {
-			g.body(0, o.name, expr)
+		for _, b := range o.bodies() {
+			g.body(0, o.name, b)
 		}
 	}
 	for _, d := range dodges {
@@ -75,42 +75,47 @@ func (g *generator) blank() {
 	}
 }
 
-func (g *generator) body(source int, head string, body []string) {
+func (g *generator) body(source int, head string, body []expr) {
 	if len(body) == 1 {
-		g.line(source, head+" if "+body[0])
+		g.line(source, head+" if "+body[0].text())
 		return
 	}
 	g.line(source, head+" if {")
-	for _, expr := range body {
-		g.line(source, "\t"+expr)
+	for i := range body {
+		g.line(source, "\t"+body[i].text())
 	}
 	g.line(source, "}")
 }
 
 // dodgeBody is the rule's body in dodged; nil where nothing can dodge the rule.
-func (g *generator) dodgeBody(r *structuredRule) []string {
-	var plain, helped []string
-	dodgeable := 0
-	for i := range r.conditions {
-		if !r.conditions[i].negated() {
-			dodgeable++
-		}
-	}
+func (g *generator) dodgeBody(r *structuredRule) []expr {
+	var plain, helped []expr
+	dodgeable := r.dodgeable()
 	for i := range r.conditions {
 		c := &r.conditions[i]
 		switch {
 		case c.negated():
 			plain = append(plain, g.ways(c, i)[0]...)
 		case dodgeable == 1:
-			helped = append(helped, g.oddity(c).name)
+			helped = append(helped, named(g.oddity(c).name))
 		default:
-			helped = append(helped, g.holdsName(c, true))
+			helped = append(helped, named(g.holdsName(c, true)))
 		}
 	}
 	if dodgeable == 0 {
 		return nil
 	}
 	return append(helped, plain...)
+}
+
+// dodgeable is how many of the rule's conditions a caller could dodge.
+func (r *structuredRule) dodgeable() (n int) {
+	for i := range r.conditions {
+		if !r.conditions[i].negated() {
+			n++
+		}
+	}
+	return n
 }
 
 // holdsName is the name of the helper rule for a condition: that it holds, or with dodged, that it holds or is dodged.
@@ -123,7 +128,7 @@ func (g *generator) holdsName(c *condition, dodged bool) string {
 	g.holds[key] = name
 	h := helper{name: name, bodies: c.ways(0)}
 	if dodged {
-		h.bodies = append(h.bodies, []string{g.oddity(c).name})
+		h.bodies = append(h.bodies, []expr{named(g.oddity(c).name)})
 	}
 	g.helper = append(g.helper, h)
 	return name
@@ -169,20 +174,22 @@ func (g *generator) name(prefix string, path []string, suffix string) string {
 
 // bodies are the ways in which the field can be odd. type_name is undefined where the value is, so a field that is not
 // there is never odd.
-func (o *oddity) bodies() [][]string {
-	var out [][]string
-	for i := range o.path {
-		out = append(out, []string{"type_name(" + reference("input", o.path[:i]) + `) != "object"`})
+func (o *oddity) bodies() [][]expr {
+	typeIsNot := func(path []string, name string) []expr {
+		return []expr{is("!=", called("type_name", inputAt(path)), word(name))}
 	}
-	x := reference("input", o.path)
+	var out [][]expr
+	for i := range o.path {
+		out = append(out, typeIsNot(o.path[:i], "object"))
+	}
+	x := inputAt(o.path)
 	switch o.class {
 	case numbers, strs:
-		out = append(out, []string{"type_name(" + x + `) != "` + string(o.class) + `"`})
+		out = append(out, typeIsNot(o.path, string(o.class)))
 	case container:
-		out = append(out, []string{"type_name(" + x + `) in {"null", "object"}`})
+		out = append(out, []expr{is("in", called("type_name", x), words("null", "object"))})
 	case address:
-		out = append(out, []string{"type_name(" + x + `) != "string"`},
-			[]string{"is_string(" + x + ")", `not net.cidr_is_valid(concat("", [` + x + `, "/32"]))`})
+		out = append(out, typeIsNot(o.path, "string"), []expr{is("is_string", x), isNot("net.cidr_is_valid", hostNetwork(x))})
 	}
 	return out
 }
