@@ -1,0 +1,147 @@
+package load_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"thymus/bench/load"
+	"thymus/bench/workload"
+)
+
+// sidecar is a running Thymus.
+type sidecar struct {
+	data, extauthz load.Endpoint
+	sockets        string // folder of data.sock and grpc.sock
+}
+
+// start builds Thymus and starts it with a workload's policy, in its own form and in OPA's.
+func start(t *testing.T, w *workload.Workload) *sidecar {
+	t.Helper()
+	dir := t.TempDir()
+	binary := filepath.Join(dir, "thymus")
+	if out, err := exec.Command("go", "build", "-o", binary, "thymus").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	policies := filepath.Join(dir, "policies")
+	must(t, os.Mkdir(policies, 0o755))
+	for _, language := range [...]string{workload.Thymus, workload.Rego} {
+		for _, f := range w.Policies[language] {
+			must(t, os.WriteFile(filepath.Join(policies, f.Name), []byte(f.Text), 0o600))
+		}
+	}
+	cmd := exec.Command(binary, "serve", "--set", "dir="+filepath.Join(dir, "state"), "--set", "events.ring.path="+dir, "--set", "events.ring.size=4MiB",
+		"--set", "data.listen=127.0.0.1:0", "--set", "data.socket="+filepath.Join(dir, "data.sock"), "--set", "management.listen=",
+		"--set", "extauthz.listen=127.0.0.1:0", "--set", "extauthz.socket="+filepath.Join(dir, "grpc.sock"),
+		"--set", "extauthz.identity=header:"+load.SubjectHeader, "--set", "extauthz.role_header="+load.RoleHeader, policies)
+	log, err := cmd.StderrPipe()
+	must(t, err)
+	cmd.Stdout = cmd.Stderr
+	must(t, cmd.Start())
+	s := &sidecar{sockets: dir}
+	ready, drained := make(chan bool, 1), make(chan bool)
+	var said strings.Builder
+	go func() {
+		defer close(drained)
+		for lines := bufio.NewScanner(log); lines.Scan(); {
+			var r struct{ Message, Data, Extauthz string }
+			said.WriteString(lines.Text() + "\n")
+			if json.Unmarshal(lines.Bytes(), &r) == nil && r.Message == "ready" {
+				s.data = load.Endpoint{Network: "tcp", Address: r.Data}
+				s.extauthz = load.Endpoint{Network: "tcp", Address: r.Extauthz, GRPC: true}
+				ready <- true
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		<-drained
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the sidecar ended with %v\n%s", err, said.String())
+		}
+	})
+	select {
+	case <-ready:
+	case <-drained:
+		t.Fatalf("the sidecar did not start\n%s", said.String())
+	case <-time.After(time.Minute):
+		t.Fatal("the sidecar is not ready after a minute")
+	}
+	return s
+}
+
+// TestARunningThymusIsAskedInEveryDialect asks it questions that its policy answers as the oracle does, questions of a
+// larger policy than it was given, part of which it must get wrong, and questions that it cannot answer.
+func TestARunningThymusIsAskedInEveryDialect(t *testing.T) {
+	make := func(size int) *workload.Workload {
+		w, err := workload.Make("proxy", size, 500, 3)
+		must(t, err)
+		return w
+	}
+	// The smaller policy is the larger one's beginning: what only the larger permits, the sidecar denies.
+	small, large := make(20), make(30)
+	lies := uint64(0)
+	for _, r := range large.Requests {
+		for _, service := range [...]string{"service_10/", "service_11/", "service_12/", "service_13/", "service_14/"} {
+			if r.Allow && strings.Contains(r.Resource, service) {
+				lies++
+			}
+		}
+	}
+	if lies < 50 || lies > 400 {
+		t.Fatalf("%d of %d questions tell the policies apart", lies, len(large.Requests))
+	}
+	s := start(t, small)
+	unix := func(name string, grpc bool) load.Endpoint {
+		return load.Endpoint{Network: "unix", Address: filepath.Join(s.sockets, name), GRPC: grpc}
+	}
+	for _, c := range []struct {
+		name   string
+		target load.Target
+		tcp    load.Endpoint
+		unix   load.Endpoint
+		path   string
+		broken string // a path, or of gRPC a server, that has no decision to give
+	}{
+		{"native", load.Native, s.data, unix("data.sock", false), "", "/v1/nothing"},
+		{"AuthZEN", load.AuthZEN, s.data, unix("data.sock", false), "", "/access/v2"},
+		{"OPA's Data API", load.OPA, s.data, unix("data.sock", false), "", "/v1/dat"},
+		{"ext_authz as Traefik and Caddy ask", load.HTTP, s.data, unix("data.sock", false), "", "/nothing"},
+		{"ext_authz as nginx asks", load.HTTP, s.data, unix("data.sock", false), "/ext_authz/nginx", "/nginx"},
+		{"ext_authz as Envoy asks over HTTP", load.HTTP, s.data, unix("data.sock", false), "/ext_authz/envoy", "/envoy"},
+		{"ext_authz over gRPC", load.GRPC, s.extauthz, unix("grpc.sock", true), "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ask := func(e load.Endpoint, path string, w *workload.Workload) *load.Result {
+				cs, err := (&load.Encoder{Target: c.target, Endpoint: e, Path: path}).Calls(w.Requests, true)
+				must(t, err)
+				r := run(t, load.Options{Endpoint: e, Target: c.target, Calls: cs, Rate: 2000, Connections: 8, Duration: 250 * time.Millisecond})
+				if r.Asked != 500 {
+					t.Fatalf("asked %d, expected each question once", r.Asked)
+				}
+				return r
+			}
+			for _, e := range []load.Endpoint{c.tcp, c.unix} {
+				if r := ask(e, c.path, small); r.OK != 500 {
+					t.Errorf("%s: ok %d of 500, wrong %d, errors %v", e, r.OK, r.Wrong, r.Faults)
+				}
+				if r := ask(e, c.path, large); r.Wrong != lies || r.Errors > 0 || r.OK != 500-lies {
+					t.Errorf("%s: wrong %d, errors %v, expected %d lies and nothing else", e, r.Wrong, r.Faults, lies)
+				}
+			}
+			if c.target == load.GRPC {
+				if r := ask(s.data, "", small); r.Faults["transport"] == 0 || r.OK > 0 || r.Wrong > 0 {
+					t.Errorf("where nobody speaks gRPC: ok %d, wrong %d, errors %v", r.OK, r.Wrong, r.Faults)
+				}
+			} else if r := ask(c.tcp, c.broken, small); r.Errors != 500 || r.Faults["status"]+r.Faults["malformed"] != 500 {
+				t.Errorf("%s: ok %d, wrong %d, errors %v, expected errors alone", c.broken, r.OK, r.Wrong, r.Faults)
+			}
+		})
+	}
+}
