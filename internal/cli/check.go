@@ -89,7 +89,7 @@ func (c *checkFlags) ask(ctx context.Context, std Stdio, q question, args []stri
 	if err != nil {
 		return nil, err
 	}
-	return evaluate(ctx, cfg, q)
+	return evaluate(ctx, cfg, q, std)
 }
 
 // answer is a decision in the shape of the native call.

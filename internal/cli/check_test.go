@@ -99,6 +99,21 @@ revision  `
 	}
 }
 
+func TestCheckWarnsOfAnEntrypointForProxiesThatNamesNothing(t *testing.T) {
+	for entry, want := range map[string]string{
+		"envoy/authz/allow": `thymus: warning: key "extauthz.entrypoint": no rule and no data at "envoy/authz/allow": every call of a proxy is denied` + "\n",
+		"policies/spend":    "",
+	} {
+		_, errs, code := call{
+			args:  "check --agent a --action pay --param amount=500 --env booked=true DIR/p.json",
+			files: map[string]string{"p.json": structured}, env: []string{"THYMUS_EXTAUTHZ_ENTRYPOINT=" + entry},
+		}.run(t)
+		if code != 0 || errs != want {
+			t.Errorf("%s: exit %d\n%s", entry, code, errs)
+		}
+	}
+}
+
 func TestAReasonCannotMoveTheCursor(t *testing.T) {
 	out, _, code := call{args: "check --agent a --action x DIR/p.json", files: map[string]string{
 		"p.json": `{"policy_id":"p","rules":[{"rule_id":"r","effect":"deny","message":"no\u001b[2Kdecision permit\nfaked"}]}`}}.run(t)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 
 	"thymus/internal/config"
 	"thymus/pdp/engine"
@@ -18,12 +19,26 @@ func ruleOptions(cfg *config.Config) rules.Options {
 	}
 }
 
+// lostEntrypoint is the warning that extauthz.entrypoint names nothing in a set, nil where it does or is not set. It does
+// not stop a start, as policies.entrypoint does: the rule may come with the next reload or by the management API, and until
+// then every proxy's call is denied.
+func lostEntrypoint(cfg *config.Config, set *rules.Set) error {
+	path := cfg.ExtAuthz.Entrypoint
+	if path == "" || set.Defines(path) {
+		return nil
+	}
+	return key("extauthz.entrypoint", fmt.Errorf("no rule and no data at %q: every call of a proxy is denied", path))
+}
+
 // evaluate decides here, by the same engine as a sidecar's. Policies of the management API and quarantine are a
 // sidecar's own, and count for nothing here.
-func evaluate(ctx context.Context, cfg *config.Config, q question) (*answer, error) {
+func evaluate(ctx context.Context, cfg *config.Config, q question, std Stdio) (*answer, error) {
 	set, err := rules.Load(ctx, ruleOptions(cfg))
 	if err != nil {
 		return nil, err
+	}
+	if lost := lostEntrypoint(cfg, set); lost != nil {
+		fmt.Fprintf(std.Err, "thymus: warning: %v\n", lost)
 	}
 	e := engine.New(engine.Options{Deadline: cfg.Data.Deadline})
 	defer e.Close()

@@ -27,7 +27,8 @@ func (s *sidecar) openMesh(ctx context.Context) (err error) {
 	if c.JWT.JWKS != "" {
 		s.keys, err = token.Open(ctx, token.Options{
 			JWKS: c.JWT.JWKS, Issuer: c.JWT.Issuer, Audience: c.JWT.Audience, Algorithms: c.JWT.Algorithms,
-			Leeway: c.JWT.Leeway, Refresh: c.JWT.Refresh, Files: s.files, Report: s.fileRead,
+			Leeway: c.JWT.Leeway, Eternal: !c.JWT.RequireExp, Refresh: c.JWT.Refresh, MaxAge: c.JWT.MaxAge,
+			Files: s.files, Report: s.keysFetched(),
 		})
 		if err != nil {
 			return key("extauthz.jwt.jwks", err)
@@ -56,6 +57,23 @@ func (s *sidecar) openMesh(ctx context.Context) (err error) {
 		s.addresses[planeMeshSocket] = c.Socket
 	}
 	return nil
+}
+
+// keysFetched tells the operator of fetches of keys that went wrong, of the first that goes well again, and of keys that
+// change. It is called by one goroutine at a time.
+func (s *sidecar) keysFetched() func(changed bool, err error) {
+	failed := false
+	c := &s.cfg.ExtAuthz.JWT
+	return func(changed bool, err error) {
+		switch {
+		case err != nil:
+			s.log.Error().Str("plane", planeMesh).Err(err).Dur("max_age_ms", c.MaxAge).
+				Msg("keys of tokens not fetched, the last ones count until their max_age; without any, tokens are denied")
+		case changed || failed:
+			s.log.Info().Str("plane", planeMesh).Str("jwks", c.JWKS).Bool("changed", changed).Msg("keys of tokens fetched")
+		}
+		failed = err != nil
+	}
 }
 
 // meshTLS is the data plane's certificate for HTTP/2.

@@ -161,5 +161,8 @@ func (p *policies) warn(set *rules.Set) {
 	for i := range set.Warnings[:min(len(set.Warnings), maxLogged)] {
 		p.log.Warn().Err(set.Warnings[i]).Msg("policy warning")
 	}
+	if lost := lostEntrypoint(p.cfg, set); lost != nil {
+		p.log.Warn().Err(lost).Msg("policy warning")
+	}
 	p.warnEngine(set)
 }

@@ -100,6 +100,8 @@ func (l *loader) identity() {
 	l.rule("extauthz.identity", []string{"extauthz.jwt.jwks"}, !jwt || x.JWT.JWKS != "", "names jwt, expected extauthz.jwt.jwks with it")
 	l.rule("extauthz.jwt.jwks", []string{"extauthz.identity"}, jwt || x.JWT.JWKS == "", "is set, but extauthz.identity does not name jwt")
 	l.rule("extauthz.jwt.algorithms", []string{"extauthz.identity"}, !jwt || len(x.JWT.Algorithms) > 0, "expected at least one")
+	l.rule("extauthz.jwt.max_age", []string{"extauthz.jwt.refresh"}, x.JWT.MaxAge >= x.JWT.Refresh,
+		"got less than extauthz.jwt.refresh, expected at least as much: keys would be too old before they are fetched again")
 	l.rule("extauthz.identity", nil, len(x.Identity) > 0, "expected at least one of jwt, principal, address or header:NAME")
 }
 

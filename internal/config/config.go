@@ -102,7 +102,9 @@ type JWT struct {
 	Header     string
 	RoleClaim  string
 	Leeway     time.Duration
+	RequireExp bool
 	Refresh    time.Duration
+	MaxAge     time.Duration
 }
 
 // Policies says what decides.

@@ -126,6 +126,8 @@ func TestWhatIsRefused(t *testing.T) {
 			`key "extauthz.identity": names jwt, expected extauthz.jwt.jwks with it`},
 		{"keys for tokens that name nobody", source{set: []string{"extauthz.jwt.jwks=k"}},
 			`key "extauthz.jwt.jwks": is set, but extauthz.identity does not name jwt`},
+		{"keys that are too old before they are fetched again", source{set: []string{"extauthz.jwt.refresh=2h", "extauthz.jwt.max_age=1h"}},
+			`key "extauthz.jwt.max_age": got less than extauthz.jwt.refresh, expected at least as much: keys would be too old before they are fetched again`},
 		{"no identity", source{set: []string{"extauthz.identity="}},
 			`key "extauthz.identity": expected at least one of jwt, principal, address or header:NAME`},
 		{"less room than a segment", source{set: []string{"events.journal.retain_size=32MiB"}},

@@ -13,8 +13,11 @@ import (
 	"thymus/pdp/wire"
 )
 
-// errBody is a body that says it is what it is not.
-var errBody = errors.New("the request's body cannot be read as its content-type says")
+// errBody is a body that says it is what it is not, errCut one that a policy would judge and did not get whole.
+var (
+	errBody = errors.New("the request's body cannot be read as its content-type says")
+	errCut  = errors.New("the proxy shows the request's body cut or not at all, and no policy looks at truncated_body")
+)
 
 // body is what parsed_body and truncated_body show, by the rules of opa-envoy-plugin: JSON, forms and multipart forms are
 // read; a body of another kind, an empty one and one that the proxy cut are null.
@@ -23,6 +26,7 @@ type body struct {
 	kind      bodyKind
 	boundary  string
 	truncated bool
+	lost      bool // it would have been read, had it come whole
 }
 
 type bodyKind uint8
@@ -36,9 +40,8 @@ const (
 
 // readBody says how the body of a request is read.
 func readBody(v *view) (b body, err error) {
-	if partial, _ := v.header("x-envoy-auth-partial-body"); partial == "true" {
-		return body{truncated: true}, nil
-	}
+	partial, _ := v.header(headerPartial)
+	b.truncated = partial == "true"
 	ct, times := v.header("content-type")
 	if times > 1 {
 		return b, errBody
@@ -62,6 +65,9 @@ func readBody(v *view) (b body, err error) {
 	default:
 		return b, nil
 	}
+	if b.truncated {
+		return body{truncated: true, lost: true}, nil
+	}
 	if b.text = v.bodyText(); len(b.text) == 0 {
 		return body{}, nil
 	}
@@ -71,7 +77,7 @@ func readBody(v *view) (b body, err error) {
 			return b, errBody
 		}
 		if n > int64(len(b.text)) {
-			return body{truncated: true}, nil
+			return body{truncated: true, lost: true}, nil
 		}
 	}
 	return b, nil

@@ -92,7 +92,7 @@ func (t *turn) ask(v *view, surface pdp.Surface, peer *pdp.Peer) {
 	blame(cause)
 	whole = whole && cause == ""
 	if e.bodies && fault == "" {
-		if cause := t.body(v); cause != "" {
+		if cause := t.body(v, e); cause != "" {
 			blame(cause)
 			whole = false
 		}
@@ -124,9 +124,15 @@ func (t *turn) repeated() (cause string) {
 	return ""
 }
 
-// body adds what the policies want to know of the body; the cause is why it cannot be read.
-func (t *turn) body(v *view) (cause string) {
+// body adds what the policies want to know of the body; the cause is why it cannot be read. Rules about parsed_body are
+// silent about a body that was cut, so that a client could pad its way around a denial: where no policy looks at
+// truncated_body, that is a denial by itself. An entrypoint decides for itself, as with opa-envoy-plugin, unless the proxy
+// is one that never shows a body.
+func (t *turn) body(v *view, e *entry) (cause string) {
 	b, err := readBody(v)
+	if err == nil && b.lost && e.blind && (t.told.bodiless() || e.query == nil && t.call.Snapshot().Entrypoint == nil) {
+		err = errCut
+	}
 	if err == nil {
 		err = b.lay(&t.tape, t.scan)
 	}

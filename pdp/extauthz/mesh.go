@@ -33,6 +33,7 @@ type entry struct {
 	snap   *pdp.Snapshot
 	query  pdp.Query // nil: no entrypoint of ours
 	bodies bool      // a policy looks at parsed_body
+	blind  bool      // and none at truncated_body
 }
 
 // New makes a Mesh that listens nowhere yet.
@@ -98,7 +99,8 @@ func (m *Mesh) ask(s *pdp.Snapshot) *entry {
 		e.query = s.Eval.Query(m.segs)
 	}
 	if r, ok := s.Eval.(InputReader); ok {
-		e.bodies = r.ReadsInput("parsed_body") || r.ReadsInput("truncated_body")
+		parsed, cut := r.ReadsInput("parsed_body"), r.ReadsInput("truncated_body")
+		e.bodies, e.blind = parsed || cut, parsed && !cut
 	}
 	m.entry.Store(e)
 	return e

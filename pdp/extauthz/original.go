@@ -213,6 +213,9 @@ func (o *original) appendHeaders(dst []byte) []byte {
 	dst = appendMapEntry(dst, ":method", o.method)
 	dst = appendMapEntry(dst, ":path", o.path)
 	dst = appendMapEntry(dst, ":scheme", o.scheme)
+	if o.bodiless() {
+		dst = appendMapEntry(dst, headerPartial, []byte("true"))
+	}
 	for i := 1; i < len(o.fields); i++ {
 		f := &o.fields[i]
 		if f.later || o.hides(f.name) {
@@ -232,8 +235,19 @@ func (o *original) hides(name []byte) bool {
 	switch string(name) {
 	case "host", "connection", o.hidden[0], o.hidden[1]:
 		return true
+	case headerPartial: // Envoy's own word about the body; others let a client's pass
+		return o.hidden[0] != ""
 	}
 	return false
+}
+
+// headerPartial is by what Envoy says whether it shows a body cut.
+const headerPartial = "x-envoy-auth-partial-body"
+
+// bodiless says whether the proxy showed no body of a request that may have one: nginx and Caddy never do, Traefik only
+// with forwardBody. Nothing but the content-type tells.
+func (o *original) bodiless() bool {
+	return o.hidden[0] != "" && len(o.body) == 0 && o.find("content-type") > 0
 }
 
 // appendMapEntry appends an entry of the map in field 3.

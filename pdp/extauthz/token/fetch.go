@@ -11,8 +11,11 @@ import (
 
 // Times of fetching.
 const (
+	firstTime = 3 * time.Second // for the first fetch, which the start waits for
 	fetchTime = 10 * time.Second
-	retryTime = 5 * time.Second // after a failure, doubled up to Refresh; and between two fetches that tokens asked for
+	retryTime = 5 * time.Second // after a failure, doubled up to Refresh
+	askedTime = 5 * time.Second // between two fetches that tokens asked for, doubled up to longTime while they bring nothing new
+	longTime  = time.Minute
 )
 
 // client is what keys are fetched with.
@@ -28,78 +31,87 @@ func client() *http.Client {
 	}
 }
 
-// run fetches again every Refresh, and when a token named a key that is not known.
+// run fetches again every Refresh, and when a token named a key that is not known: soon, and once for all that ask
+// meanwhile. Who shows tokens of no known key at any rate cannot make that more than one fetch in askedTime, and one a
+// minute after a while.
 func (v *Verifier) run(ctx context.Context) {
-	pause := retryTime
-	next := v.o.Refresh
+	next, failed, asked := v.o.Refresh, retryTime, askedTime
 	if v.keys.Load() == nil {
-		next = pause
+		next = failed
 	}
 	last := time.Now()
 	for {
+		wanted := false
 		t := time.NewTimer(next)
 		select {
 		case <-ctx.Done():
-			t.Stop()
-			return
 		case <-t.C:
 		case <-v.wanted:
-			t.Stop()
-			if wait := retryTime - time.Since(last); wait > 0 {
-				if !sleep(ctx, wait) {
-					return
-				}
+			wanted = true
+			sleep(ctx, asked-time.Since(last))
+			select {
+			case <-v.wanted: // whoever asked while we slept
+			default:
 			}
 		}
-		last = time.Now()
-		err := v.fetch(ctx)
+		t.Stop()
 		if ctx.Err() != nil {
 			return
 		}
-		if v.o.Report(v.o.JWKS, err); err != nil {
-			next, pause = pause, min(2*pause, v.o.Refresh)
-			continue
+		last = time.Now()
+		changed, err := v.fetch(ctx, fetchTime)
+		if ctx.Err() != nil {
+			return
 		}
-		next, pause = v.o.Refresh, retryTime
+		v.o.Report(changed, err)
+		switch {
+		case changed:
+			asked = askedTime
+		case wanted:
+			asked = min(2*asked, max(askedTime, min(longTime, v.o.Refresh)))
+		}
+		if err != nil {
+			next, failed = failed, min(2*failed, v.o.Refresh)
+		} else {
+			next, failed = v.o.Refresh, retryTime
+		}
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(max(d, 0))
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
-		return false
 	case <-t.C:
-		return true
 	}
 }
 
-// fetch asks once. The last good keys stay where it fails.
-func (v *Verifier) fetch(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, fetchTime)
+// fetch asks once, and says whether other keys came. The last good ones stay where it fails.
+func (v *Verifier) fetch(ctx context.Context, within time.Duration) (changed bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, v.o.JWKS, nil)
 	if err != nil {
-		return fmt.Errorf("keys: %w", err)
+		return false, fmt.Errorf("keys: %w", err)
 	}
 	r.Header.Set("Accept", "application/jwk-set+json, application/json")
 	resp, err := v.o.Client.Do(r)
 	if err != nil {
-		return fmt.Errorf("keys: %w", err)
+		return false, fmt.Errorf("keys: %w", err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxSet+1))
 	if err != nil {
-		return fmt.Errorf("keys: %w", err)
+		return false, fmt.Errorf("keys: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("keys: %s answered %s", v.o.JWKS, resp.Status)
+		return false, fmt.Errorf("keys: %s answered %s", v.o.JWKS, resp.Status)
 	}
 	s, err := parseKeys(text)
 	if err != nil {
-		return fmt.Errorf("keys from %s: %w", v.o.JWKS, err)
+		return false, fmt.Errorf("keys from %s: %w", v.o.JWKS, err)
 	}
-	v.keys.Store(s)
-	return nil
+	v.fetched.Store(v.o.Now().UnixNano())
+	return v.adopt(s), nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -28,7 +29,10 @@ type publicKey struct {
 }
 
 // keySet is what a JWKS document held, immutable.
-type keySet struct{ keys []publicKey }
+type keySet struct {
+	sum  [sha256.Size]byte // of the document
+	keys []publicKey
+}
 
 // parseKeys reads a JWKS document. It fails where none of its keys can verify.
 func parseKeys(text []byte) (*keySet, error) {
@@ -42,7 +46,7 @@ func parseKeys(text []byte) (*keySet, error) {
 	if set.Len() > maxKeys {
 		return nil, fmt.Errorf("%d keys, at most %d expected", set.Len(), maxKeys)
 	}
-	s := &keySet{}
+	s := &keySet{sum: sha256.Sum256(text)}
 	for i := range set.Len() {
 		k, _ := set.Key(i)
 		if p, ok := usable(k); ok {

@@ -4,16 +4,20 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,11 +29,16 @@ var b64 = base64.RawURLEncoding
 type m = map[string]any
 
 // sign makes a token with standard-library crypto alone: no code is shared with what is tested.
-func sign(t *testing.T, header, claims m, key any) string {
+func sign(t testing.TB, header, claims m, key any) string {
 	t.Helper()
 	h, _ := json.Marshal(header)
 	c, _ := json.Marshal(claims)
-	text := b64.EncodeToString(h) + "." + b64.EncodeToString(c)
+	return signText(t, string(h), string(c), key)
+}
+
+func signText(t testing.TB, header, claims string, key any) string {
+	t.Helper()
+	text := b64.EncodeToString([]byte(header)) + "." + b64.EncodeToString([]byte(claims))
 	sum := sha256.Sum256([]byte(text))
 	var sig []byte
 	var err error
@@ -41,6 +50,8 @@ func sign(t *testing.T, header, claims m, key any) string {
 		if r, s, err = ecdsa.Sign(rand.Reader, k, sum[:]); err == nil {
 			sig = append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
 		}
+	case ed25519.PrivateKey:
+		sig = ed25519.Sign(k, []byte(text))
 	case []byte:
 		mac := hmac.New(sha256.New, k)
 		mac.Write([]byte(text))
@@ -61,18 +72,32 @@ func ecJWK(k *ecdsa.PrivateKey, kid string) m {
 	return m{"kty": "EC", "crv": "P-256", "kid": kid, "x": b64.EncodeToString(p[1:33]), "y": b64.EncodeToString(p[33:])}
 }
 
+// zeroed is a token whose signature is nothing but zeros.
+func zeroed(tok string) string {
+	i := strings.LastIndexByte(tok, '.')
+	return tok[:i+1] + b64.EncodeToString(make([]byte, 64))
+}
+
+// pemOf is a public key as people would copy it into a configuration.
+func pemOf(k *rsa.PrivateKey) []byte {
+	der, _ := x509.MarshalPKIXPublicKey(&k.PublicKey)
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+}
+
 func TestOnlyWhatIsSignedForUsAndInTimeIsBelieved(t *testing.T) {
 	r, _ := rsa.GenerateKey(rand.Reader, 2048)
 	other, _ := rsa.GenerateKey(rand.Reader, 2048)
 	e, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	set, _ := json.Marshal(m{"keys": []any{rsaJWK(r, "r1"), ecJWK(e, "e1"), m{"kty": "oct", "kid": "h", "k": "c2VjcmV0"}}})
+	edPublic, ed, _ := ed25519.GenerateKey(rand.Reader)
+	set, _ := json.Marshal(m{"keys": []any{rsaJWK(r, "r1"), ecJWK(e, "e1"), m{"kty": "oct", "kid": "h", "k": "c2VjcmV0"},
+		m{"kty": "OKP", "crv": "Ed25519", "kid": "d1", "x": b64.EncodeToString(edPublic)}}})
 	file := filepath.Join(t.TempDir(), "jwks.json")
 	if err := os.WriteFile(file, set, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	now := time.Unix(1700000000, 0)
 	v, err := token.Open(context.Background(), token.Options{
-		JWKS: file, Issuer: "https://idp", Audience: []string{"shop", "api"}, Algorithms: []string{"RS256", "ES256"},
+		JWKS: file, Issuer: "https://idp", Audience: []string{"shop", "api"}, Algorithms: []string{"RS256", "ES256", "EdDSA"},
 		Leeway: 30 * time.Second, Now: func() time.Time { return now },
 	})
 	if err != nil {
@@ -106,6 +131,18 @@ func TestOnlyWhatIsSignedForUsAndInTimeIsBelieved(t *testing.T) {
 	}{
 		{"RS256", good, true},
 		{"ES256", sign(t, m{"alg": "ES256", "kid": "e1"}, with(nil), e), true},
+		{"EdDSA", sign(t, m{"alg": "EdDSA", "kid": "d1"}, with(nil), ed), true},
+		{"a signature of zeros", zeroed(sign(t, m{"alg": "ES256", "kid": "e1"}, with(nil), e)), false},
+		{"an RSA signature said to be ECDSA", sign(t, m{"alg": "ES256", "kid": "e1"}, with(nil), r), false},
+		{"no exp", sign(t, rs(nil), with(m{"exp": nil}), r), false},
+		{"a key in its own header", sign(t, rs(m{"kid": nil, "jwk": rsaJWK(other, "x"), "jku": "https://evil/keys"}), with(nil), other), false},
+		{"none in other letters", b64.EncodeToString([]byte(`{"alg":"nOnE"}`)) + good[strings.IndexByte(good, '.'):], false},
+		{"an algorithm twice", signText(t, `{"alg":"RS256","alg":"RS256","kid":"r1"}`, `{"sub":"bob"}`, r), false},
+		{"an algorithm in small letters", sign(t, rs(m{"alg": "rs256"}), with(nil), r), false},
+		{"the public key in PEM as a secret", sign(t, rs(m{"alg": "HS256"}), with(nil), pemOf(r)), false},
+		{"two tokens joined by a comma", good + "," + good, false},
+		{"a token with a space", good + " ", false},
+		{"padding in its parts", strings.Replace(good, ".", "=.", 1), false},
 		{"no kid", sign(t, rs(m{"kid": nil}), with(nil), r), true},
 		{"one of several audiences", sign(t, rs(nil), with(m{"aud": []string{"x", "api"}}), r), true},
 		{"expired within the leeway", sign(t, rs(nil), with(m{"exp": now.Unix() - 29}), r), true},
