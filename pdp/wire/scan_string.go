@@ -18,26 +18,43 @@ const (
 func (s *Scanner) str() (pdp.Span, *Problem) {
 	text := s.text
 	start := s.pos + 1
-	i := start
-	wide := uint64(0)
+	for i := start; ; i += 8 {
+		w := binary.LittleEndian.Uint64(text[i:])
+		// Below the lowest byte that is marked all are ASCII and nothing borrows, so that it is marked rightly.
+		hit := (((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones) | (w - ones*0x20) | w) & highs
+		if hit == 0 {
+			continue
+		}
+		i += bits.TrailingZeros64(hit) >> 3
+		switch c := text[i]; {
+		case c == '"':
+			s.pos = i + 1
+			return pdp.Span{Off: uint32(start), Len: uint32(i - start)}, nil
+		case c >= utf8.RuneSelf:
+			return s.strWide(start, i)
+		}
+		return s.strSlow(start, i)
+	}
+}
+
+// strWide goes on where str met the first byte that is no ASCII, at i.
+func (s *Scanner) strWide(start, i int) (pdp.Span, *Problem) {
+	text := s.text
 	for {
 		w := binary.LittleEndian.Uint64(text[i:])
 		// Of each term the lowest byte that is marked is marked rightly; what borrows spoil lies above it.
 		quote, escape := w^(ones*'"'), w^(ones*'\\')
 		hit := ((quote-ones) & ^quote | (escape-ones) & ^escape | (w-ones*0x20) & ^w) & highs
 		if hit == 0 {
-			wide |= w & highs
 			i += 8
 			continue
 		}
-		n := bits.TrailingZeros64(hit) >> 3
-		wide |= w & highs & (1<<(8*n) - 1)
-		i += n
+		i += bits.TrailingZeros64(hit) >> 3
 		break
 	}
 	if text[i] == '"' {
 		s.pos = i + 1
-		if wide != 0 && !utf8.Valid(text[start:i]) {
+		if !utf8.Valid(text[start:i]) {
 			return pdp.Span{}, s.badText(start)
 		}
 		return pdp.Span{Off: uint32(start), Len: uint32(i - start)}, nil
