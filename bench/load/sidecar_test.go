@@ -121,11 +121,14 @@ func TestARunningThymusIsAskedInEveryDialect(t *testing.T) {
 			ask := func(e load.Endpoint, path string, w *workload.Workload) *load.Result {
 				cs, err := (&load.Encoder{Target: c.target, Endpoint: e, Path: path}).Calls(w.Requests, true)
 				must(t, err)
-				r := run(t, load.Options{Endpoint: e, Target: c.target, Calls: cs, Rate: 2000, Connections: 8, Duration: 250 * time.Millisecond})
-				if r.Asked != 500 {
-					t.Fatalf("asked %d, expected each question once", r.Asked)
+				o := load.Options{Endpoint: e, Target: c.target, Calls: cs, Rate: 1000, Connections: 8, Duration: 500 * time.Millisecond}
+				for range 20 { // a busy machine may stand still at the end, and leave questions unasked
+					if r := run(t, o); r.Unsent == 0 && r.Asked == 500 {
+						return r
+					}
 				}
-				return r
+				t.Fatal("each question was to be asked once, twenty times in vain")
+				return nil
 			}
 			for _, e := range []load.Endpoint{c.tcp, c.unix} {
 				if r := ask(e, c.path, small); r.OK != 500 {
