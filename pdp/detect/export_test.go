@@ -7,3 +7,9 @@ func Hash(seed [16]byte, s string) []byte {
 	k := newSip(seed).sum(s)
 	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, k.a), k.b)
 }
+
+// NewMemo gives the first half of Hash, from a memo.
+func NewMemo(seed [16]byte) func(string) []byte {
+	m, k := new(memo), newSip(seed)
+	return func(s string) []byte { return binary.LittleEndian.AppendUint64(nil, m.sum64(k, s)) }
+}

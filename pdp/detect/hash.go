@@ -17,27 +17,7 @@ func newSip(seed [16]byte) sip {
 }
 
 func (s sip) sum(p string) key {
-	v0, v1 := s.k0^0x736f6d6570736575, s.k1^0x646f72616e646f6d^0xee
-	v2, v3 := s.k0^0x6c7967656e657261, s.k1^0x7465646279746573
-	n := len(p)
-	for len(p) >= 8 {
-		m := uint64(p[0]) | uint64(p[1])<<8 | uint64(p[2])<<16 | uint64(p[3])<<24 |
-			uint64(p[4])<<32 | uint64(p[5])<<40 | uint64(p[6])<<48 | uint64(p[7])<<56
-		v3 ^= m
-		v0, v1, v2, v3 = round(v0, v1, v2, v3)
-		v0, v1, v2, v3 = round(v0, v1, v2, v3)
-		v0 ^= m
-		p = p[8:]
-	}
-	m := uint64(n) << 56
-	for i := range len(p) {
-		m |= uint64(p[i]) << (8 * i)
-	}
-	v3 ^= m
-	v0, v1, v2, v3 = round(v0, v1, v2, v3)
-	v0, v1, v2, v3 = round(v0, v1, v2, v3)
-	v0 ^= m
-	v2 ^= 0xee
+	v0, v1, v2, v3 := s.absorb(p)
 	for range 4 {
 		v0, v1, v2, v3 = round(v0, v1, v2, v3)
 	}
@@ -47,6 +27,56 @@ func (s sip) sum(p string) key {
 		v0, v1, v2, v3 = round(v0, v1, v2, v3)
 	}
 	return key{a, v0 ^ v1 ^ v2 ^ v3}
+}
+
+// sum64 is the first half of sum.
+func (s sip) sum64(p string) uint64 {
+	v0, v1, v2, v3 := s.absorb(p)
+	for range 4 {
+		v0, v1, v2, v3 = round(v0, v1, v2, v3)
+	}
+	return v0 ^ v1 ^ v2 ^ v3
+}
+
+// absorb is everything up to the rounds that make the output.
+func (s sip) absorb(p string) (v0, v1, v2, v3 uint64) {
+	v0, v1 = s.k0^0x736f6d6570736575, s.k1^0x646f72616e646f6d^0xee
+	v2, v3 = s.k0^0x6c7967656e657261, s.k1^0x7465646279746573
+	end := uint64(len(p))<<56 | rest(p)
+	for len(p) >= 8 {
+		m := word(p)
+		v3 ^= m
+		v0, v1, v2, v3 = round(v0, v1, v2, v3)
+		v0, v1, v2, v3 = round(v0, v1, v2, v3)
+		v0 ^= m
+		p = p[8:]
+	}
+	v3 ^= end
+	v0, v1, v2, v3 = round(v0, v1, v2, v3)
+	v0, v1, v2, v3 = round(v0, v1, v2, v3)
+	return v0 ^ end, v1, v2 ^ 0xee, v3
+}
+
+// word is the first eight bytes, little endian.
+func word(p string) uint64 {
+	_ = p[7]
+	return uint64(p[0]) | uint64(p[1])<<8 | uint64(p[2])<<16 | uint64(p[3])<<24 |
+		uint64(p[4])<<32 | uint64(p[5])<<40 | uint64(p[6])<<48 | uint64(p[7])<<56
+}
+
+// rest is what is left behind the last whole word, in the low bytes.
+func rest(p string) (m uint64) {
+	n := len(p) & 7
+	if n == 0 {
+		return 0
+	}
+	if len(p) >= 8 {
+		return word(p[len(p)-8:]) >> (8 * (8 - n))
+	}
+	for i := range n {
+		m |= uint64(p[i]) << (8 * i)
+	}
+	return m
 }
 
 func round(v0, v1, v2, v3 uint64) (uint64, uint64, uint64, uint64) {

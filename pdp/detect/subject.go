@@ -129,7 +129,7 @@ func (d *Watcher) observeAction(who key, s *subject, o *offence) {
 	if !d.c.FirstSeen.Enabled {
 		return
 	}
-	h := d.sip.sum(o.record.Action).a
+	h := d.memo.sum64(d.sip, o.record.Action)
 	known := true
 	for range 3 {
 		w, b := &s.actions[h>>6&3], uint64(1)<<(h&63)

@@ -88,9 +88,9 @@ func (d *Watcher) observeProbe(who key, o *offence, s *suspect, items []item, c 
 	window := us(c.Window)
 	resources, freshResource := 0, false
 	if o.record.Flags.Has(pdp.FlagResource) {
-		resources, freshResource = note(items[:d.probes], d.sip.sum(o.record.Resource).a, d.now, d.now, window)
+		resources, freshResource = note(items[:d.probes], d.memo.sum64(d.sip, o.record.Resource), d.now, d.now, window)
 	}
-	actions, freshAction := note(items[d.probes:2*d.probes], d.sip.sum(o.record.Action).a, d.now, d.now, window)
+	actions, freshAction := note(items[d.probes:2*d.probes], d.memo.sum64(d.sip, o.record.Action), d.now, d.now, window)
 	if 2*max(resources, actions) >= c.At {
 		d.guards[Probing].near.mark(&s.nearProbing, d.now)
 	}
@@ -106,7 +106,7 @@ func (d *Watcher) observeProbe(who key, o *offence, s *suspect, items []item, c 
 func (d *Watcher) observeRole(who key, s *subject, o *offence) {
 	c := &d.c.RoleChange
 	window := us(c.Window)
-	h := d.sip.sum(o.record.Role).a | 1
+	h := d.memo.sum64(d.sip, o.record.Role) | 1
 	before, at := s.role, s.roleAt
 	s.role, s.roleAt = h, d.now
 	if before == h || before == 0 || d.now-at > window || at < d.activated {

@@ -25,6 +25,7 @@ type Options struct {
 type Watcher struct {
 	c        Config
 	sip      sip
+	memo     memo
 	resolve  func(uint32) string
 	out      func(*Finding)
 	quiet    int64
