@@ -52,3 +52,17 @@ func (w *watchers) Observe(rec *pdp.Record, emit func(*pdp.Event)) {
 		d.Observe(rec, emit)
 	}
 }
+
+// Telling implements emitter.Telling.
+func (w *watchers) Telling() bool {
+	l := w.list.Load()
+	if l == nil {
+		return false
+	}
+	for _, d := range *l {
+		if x, ok := d.(emitter.Telling); ok && x.Telling() {
+			return true
+		}
+	}
+	return false
+}

@@ -36,6 +36,7 @@ type immunity struct {
 	healing   healing
 	revisions atomic.Pointer[map[uint32]string] // of this life's snapshots, by number
 	shedding  atomic.Bool                       // records of plain allows are left out
+	told      atomic.Bool                       // nothing was found since the responder was last seen idle
 
 	cancel context.CancelFunc
 	done   sync.WaitGroup
@@ -52,6 +53,7 @@ func (s *sidecar) openImmunity() error {
 	}
 	m := &immunity{s: s}
 	m.revisions.Store(&map[uint32]string{})
+	m.told.Store(true)
 	sum := sha256.Sum256(secret)
 	o := detect.Options{Config: detectConfig(&s.cfg.Detect), Revision: m.revision}
 	copy(o.Seed[:], sum[:])
@@ -144,6 +146,20 @@ func (m *immunity) Observe(rec *pdp.Record, _ func(*pdp.Event)) {
 	m.watcher.Observe(rec, m.found)
 }
 
+// Telling implements emitter.Telling: threats, immune events and quarantines are stored first, then told through the
+// ring, and the pump keeps the batch open for them.
+func (m *immunity) Telling() bool {
+	if m.told.Load() {
+		return false
+	}
+	m.told.Store(true) // before looking: what is found meanwhile is not missed
+	if m.responder.Busy() {
+		m.told.Store(false)
+		return true
+	}
+	return false
+}
+
 // found hands a finding to the responder.
 func (m *immunity) found(f *detect.Finding) {
 	c := f.Clone()
@@ -153,6 +169,9 @@ func (m *immunity) found(f *detect.Finding) {
 		Rank: c.Threat.Rank(), Candidate: c.Candidate, Withdrawn: c.Change == detect.Withdrawn, Severity: c.Immune,
 		Type: c.Kind, Suspect: c.Suspect, Ended: c.Change == detect.Ended,
 	})
+	if c.Change != detect.Again { // a count makes no event
+		m.told.Store(false)
+	}
 }
 
 // start learns from the journal's end what an earlier life was about to find, and begins to look.

@@ -15,6 +15,8 @@ type queue struct {
 	rest    []*Finding
 	waiting map[string]*Finding // by incident
 	dropped uint64
+	working bool // one was taken and is being handled
+	ended   bool // nobody takes any more
 }
 
 func newQueue() *queue {
@@ -61,7 +63,8 @@ func (q *queue) take() *Finding {
 	if len(*from) == 0 {
 		from = &q.rest
 	}
-	if len(*from) == 0 {
+	q.working = len(*from) > 0
+	if !q.working {
 		return nil
 	}
 	f := (*from)[0]
@@ -73,6 +76,19 @@ func (q *queue) take() *Finding {
 		delete(q.waiting, f.Incident)
 	}
 	return f
+}
+
+// busy says whether one waits or is being handled.
+func (q *queue) busy() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return !q.ended && (q.working || len(q.urgent)+len(q.rest) > 0)
+}
+
+func (q *queue) end() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ended = true
 }
 
 func (q *queue) lose() {

@@ -83,6 +83,10 @@ func (r *Responder) Offer(f *Finding) bool {
 	return r.queue.put(f)
 }
 
+// Busy says whether a finding waits or is being handled: what is said of it is not in the ring yet. What waits for its
+// store to come back does not count.
+func (r *Responder) Busy() bool { return r.queue.busy() }
+
 // Lost is how many findings found no room to wait.
 func (r *Responder) Lost() uint64 { return r.queue.lost() }
 
@@ -101,6 +105,7 @@ const (
 func (r *Responder) Run(ctx context.Context) {
 	t := time.NewTicker(retryEvery)
 	defer t.Stop()
+	defer r.queue.end()
 	var heal <-chan Relapse
 	if r.o.Healer != nil {
 		heal = r.o.Healer.relapses
