@@ -15,6 +15,7 @@ var errExternal = errors.New("rules come from an external source")
 type compiler struct {
 	opa     *ast.Compiler
 	m       *machine // owns the constants
+	tables  *Tables  // whose machine it is
 	prog    *program
 	rules   map[*group][]*ast.Rule
 	paths   map[string]int // input path to its place in machine.paths
@@ -159,6 +160,10 @@ func (c *compiler) compileGroup(g *group, rules []*ast.Rule) error {
 		}
 		g.rules = append(g.rules, lr)
 		tests = append(tests, c.tests(g, r))
+	}
+	if g.shape == decisions {
+		g.loose, g.tests = len(g.rules), tests
+		return nil
 	}
 	g.index = newDispatch(c.m, tests)
 	return nil

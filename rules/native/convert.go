@@ -115,6 +115,7 @@ func (m *machine) intern(s string) string {
 	if t, ok := m.strings[s]; ok {
 		return t
 	}
+	s = strings.Clone(s) // not a part of a policy's whole text
 	m.strings[s] = s
 	return s
 }

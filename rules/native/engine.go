@@ -1,9 +1,11 @@
 package native
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -43,6 +45,17 @@ type Options struct {
 	// Queries and Values are caches that builtins of OPA share between evaluations; nil is none.
 	Queries cache.InterQueryCache
 	Values  cache.InterQueryValueCache
+	// Tables, where a Base and pieces are made apart; nil: new ones.
+	Tables *Tables
+}
+
+// Parts is a Fallback that answers for a part of the policies.
+type Parts interface {
+	pdp.Evaluator
+	// Base is Match without the policies that consist of loose rules.
+	Base(in *pdp.Doc, b *pdp.Budget, r *pdp.Result)
+	// Rest adds what Match finds for some policies of loose rules, by their numbers in matches.
+	Rest(policies []int32, in *pdp.Doc, b *pdp.Budget, r *pdp.Result)
 }
 
 // Set is one set of effect rules.
@@ -122,11 +135,11 @@ func (e *Engine) Stats() Stats {
 
 // Compile lowers everything the compiler's rule tree holds. What cannot be lowered is reported, and is no error.
 func Compile(o Options) (*Engine, *Report, error) {
-	c, rep, err := compile(o)
+	b, rep, err := NewBase(o)
 	if err != nil {
 		return nil, nil, err
 	}
-	return newEngine(c.prog, o.Fallback), rep, nil
+	return b.Engine(Whole{Rows: o.Rows, Fallback: o.Fallback}), rep, nil
 }
 
 func newEngine(p *program, fallback pdp.Evaluator) *Engine {
@@ -145,15 +158,21 @@ func compile(o Options) (c *compiler, rep *Report, err error) {
 	if o.Compiler == nil || o.Compiler.RuleTree == nil {
 		return nil, nil, errors.New("compile natively: no compiled modules")
 	}
+	if o.Tables == nil {
+		o.Tables = NewTables()
+	}
 	start := time.Now()
 	c = &compiler{
-		opa: o.Compiler, m: &machine{strings: map[string]string{}}, rules: map[*group][]*ast.Rule{},
-		paths: map[string]int{}, mocked: map[string]bool{},
+		tables: o.Tables,
+		opa:    o.Compiler, m: &o.Tables.m, rules: map[*group][]*ast.Rule{},
+		paths: o.Tables.paths, mocked: map[string]bool{},
 		prog: &program{
+			paths:  o.Tables.count,
 			static: o.Rows, rows: len(o.Rows), runtime: o.Runtime, capabilities: o.Compiler.Capabilities(),
 			values: o.Values, queries: o.Queries, hidden: o.Hidden, context: o.Context,
 		},
 	}
+	defer func() { o.Tables.count = max(o.Tables.count, c.prog.paths) }() // whatever became of the rest
 	data := o.Data
 	if data == nil {
 		data = ast.NewObject()
@@ -201,44 +220,78 @@ func (e *Engine) Match(in *pdp.Doc, b *pdp.Budget, r *pdp.Result) {
 		return
 	}
 	r.Reset(resultKeep)
-	m := e.pool.Get().(*machine)
-	if f := e.match(m, in, b, r); f != nil {
-		e.answer(f, r, func() { e.fallback.Match(in, b, r) })
+	if w := e.match(in, b, r, false); w.fault != nil || w.blamed != nil {
+		e.amend(w, in, b, r)
 	}
 }
 
-func (e *Engine) match(m *machine, in *pdp.Doc, b *pdp.Budget, r *pdp.Result) (f *fault) {
-	defer e.leave(m, &f)
+// failure is what went wrong in an evaluation.
+type failure struct {
+	fault    *fault // of the base, or of everything
+	panicked bool
+	blamed   []int32 // policies of loose rules
+	cause    *fault  // theirs
+}
+
+func (e *Engine) match(in *pdp.Doc, b *pdp.Budget, r *pdp.Result, looseOnly bool) (w failure) {
+	m := e.pool.Get().(*machine)
+	defer e.leave(m, &w)
 	m.start(in, true, b)
 	if m.err != nil {
-		return m.err
+		w.fault = m.err
+		return w
 	}
-	m.result = r
+	m.result, m.looseOnly = r, looseOnly
 	for i := range e.prog.sets {
 		s := &e.prog.sets[i]
-		if s.when != nil && !s.when(in) {
+		if looseOnly && !s.merged || s.when != nil && !s.when(in) {
 			continue
 		}
 		m.decide(s)
 		if m.err != nil {
-			return m.err
+			break
 		}
 	}
 	m.tick()
-	return m.err
+	w.fault, w.blamed, w.cause = m.err, m.blamed, m.blamedFor
+	return w
 }
 
 // leave ends an evaluation. A panic here is a fault of this engine: topdown answers, and the machine, in what state it
 // may be, is not used again.
-func (e *Engine) leave(m *machine, f **fault) {
+func (e *Engine) leave(m *machine, w *failure) {
 	if p := recover(); p != nil {
 		e.stats.panicked.Add(1)
 		m.bridge.reset()
-		*f = &fault{code: pdp.FaultInternal, msg: fmt.Sprintf("panic: %v", p), rerun: true}
+		*w = failure{fault: &fault{code: pdp.FaultInternal, msg: fmt.Sprintf("panic: %v", p), rerun: true}, panicked: true}
 		return
 	}
+	m.piecework = piecework{}
 	m.finish()
 	e.pool.Put(m)
+}
+
+// amend lets topdown answer for what went wrong: of a base, whose rules may depend on each other, for all of it; of loose
+// rules for their policies. What is known of the others stays.
+func (e *Engine) amend(w failure, in *pdp.Doc, b *pdp.Budget, r *pdp.Result) {
+	f := cmp.Or(w.fault, w.cause)
+	parts, ok := e.fallback.(Parts)
+	if !ok || w.panicked || f.code == pdp.FaultDeadline || f.code == pdp.FaultInput {
+		e.answer(f, r, func() { e.fallback.Match(in, b, r) })
+		return
+	}
+	e.stats.fellBack.Add(1)
+	if w.fault != nil {
+		parts.Base(in, b, r)
+		if w = e.match(in, b, r, true); w.fault != nil {
+			parts.Match(in, b, r)
+			return
+		}
+	}
+	if w.blamed != nil {
+		r.Matches = slices.DeleteFunc(r.Matches, func(m pdp.Match) bool { return slices.Contains(w.blamed, m.Policy) })
+		parts.Rest(w.blamed, in, b, r)
+	}
 }
 
 // answer reports a fault, or lets topdown answer: its verdict counts. A deadline that has passed has passed there too.
@@ -316,23 +369,25 @@ func (e *Engine) Value(q pdp.Query, in *pdp.Doc, strict bool, b *pdp.Budget, r *
 		e.fallback.Value(x.also, in, strict, b, r)
 		return
 	}
-	m := e.pool.Get().(*machine)
-	if f := e.value(m, x, in, strict, b, r); f != nil {
-		e.answer(f, r, func() { e.fallback.Value(x.also, in, strict, b, r) })
+	if w := e.value(x, in, strict, b, r); w.fault != nil {
+		e.answer(w.fault, r, func() { e.fallback.Value(x.also, in, strict, b, r) })
 	}
 }
 
-func (e *Engine) value(m *machine, q *query, in *pdp.Doc, strict bool, b *pdp.Budget, r *pdp.Result) (f *fault) {
-	defer e.leave(m, &f)
+func (e *Engine) value(q *query, in *pdp.Doc, strict bool, b *pdp.Budget, r *pdp.Result) (w failure) {
+	m := e.pool.Get().(*machine)
+	defer e.leave(m, &w)
 	m.start(in, strict, b)
 	if m.err != nil || m.tick() {
-		return m.err
+		w.fault = m.err
+		return w
 	}
 	if v := m.ask(q.path); v.kind != undefined && !m.tick() && m.err == nil {
 		r.Defined = true
 		m.emit(&r.Out, pdp.Span{}, v)
 	}
-	return m.err
+	w.fault = m.err
+	return w
 }
 
 // ask reads the document at a path below data.

@@ -26,6 +26,11 @@ type group struct {
 	rules []rule
 	deflt step
 	index *dispatch // nil: all rules, in order
+	// Of decisions: the rules from loose on lie in no module, and rows is what they are. tests are for the index, which
+	// is made when it is known what loose rules there are.
+	loose int
+	rows  []int32
+	tests [][]test
 	// early says that every rule has one and the same constant value, so that the first one found is the answer and
 	// OPA looks no further either.
 	early bool

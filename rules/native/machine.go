@@ -75,6 +75,8 @@ type machine struct {
 	lowered   []*node
 	loweredAt []int32
 
+	piecework
+
 	bridge  bridge
 	strings map[string]string // of the compiler's machine: see intern
 }

@@ -59,6 +59,7 @@ type effects struct {
 	group *group
 	effectKey
 	merged bool
+	number int // of Options.Sets
 	when   func(*pdp.Doc) bool
 }
 
@@ -69,7 +70,7 @@ type effectKey struct {
 
 // sets finds the groups that Match asks, and what of theirs is constant.
 func (c *compiler) sets(o Options) error {
-	for _, s := range o.Sets {
+	for i, s := range o.Sets {
 		g, err := c.find(s.Ref)
 		if err != nil {
 			return err
@@ -83,7 +84,7 @@ func (c *compiler) sets(o Options) error {
 			}
 			g.shape = decisions
 		}
-		c.prog.sets = append(c.prog.sets, effects{group: g, effectKey: effectKey{s.Policy, s.Effect}, merged: s.Merged, when: s.When})
+		c.prog.sets = append(c.prog.sets, effects{group: g, effectKey: effectKey{s.Policy, s.Effect}, merged: s.Merged, number: i, when: s.When})
 	}
 	c.prog.constants = map[effectKey]*node{}
 	for _, k := range o.Constants {
@@ -132,7 +133,7 @@ func (m *machine) decide(s *effects) {
 		return
 	}
 	regs, sp := m.regs, m.sp
-	m.run(s.group, m.push(s.group.regs))
+	m.merged(s.group, m.push(s.group.regs))
 	m.release(regs, sp)
 	if m.err != nil || m.made.kind == undefined {
 		return
@@ -153,7 +154,7 @@ func (m *machine) element(key effectKey, v val) {
 			return
 		}
 	}
-	x := pdp.Match{Rule: -1, Policy: key.policy, Effect: key.effect}
+	x := pdp.Match{Rule: -1, Policy: m.prog.policy(key.policy), Effect: key.effect}
 	ok := v.kind == text && v.n > 0
 	if v.kind == text {
 		x.ID = m.textSpan(v)

@@ -288,6 +288,7 @@ type arena struct {
 	chunks [][]node
 	chunk  int
 	used   int
+	alone  bool // there are no chunks: constants come and go one by one
 }
 
 const (
@@ -298,6 +299,9 @@ const (
 
 func (a *arena) node() *node {
 	if a.chunk == len(a.chunks) {
+		if a.alone {
+			return new(node)
+		}
 		a.chunks = append(a.chunks, make([]node, arenaChunk))
 	}
 	n := &a.chunks[a.chunk][a.used]

@@ -44,6 +44,8 @@ type program struct {
 	all    []*group
 	sets   []effects
 	static []pdp.Match // by row
+	// policies are the numbers that policies have in matches; nil: their own.
+	policies []int32
 	// constants holds, for a policy and effect, an object of the elements that are rows, with their numbers.
 	constants map[effectKey]*node
 
@@ -53,6 +55,13 @@ type program struct {
 	capabilities *ast.Capabilities
 	values       cache.InterQueryValueCache
 	queries      cache.InterQueryCache
+}
+
+func (p *program) policy(n int32) int32 {
+	if p.policies == nil {
+		return n
+	}
+	return p.policies[n]
 }
 
 // storeGet is one step into a base document that is read through OPA's store: by the text of the key, which makes
