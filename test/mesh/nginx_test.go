@@ -12,7 +12,7 @@ import (
 )
 
 // nginx starts nginx with the shipped server block.
-func nginx(t *testing.T, s *sidecar, app string) proxy {
+func nginx(t testing.TB, s *sidecar, app string) proxy {
 	t.Helper()
 	bin := program(t, "nginx", "nginx-light")
 	text, err := os.ReadFile(filepath.Join(root(t), "deployments", "nginx", "thymus.conf"))
@@ -33,8 +33,8 @@ func nginx(t *testing.T, s *sidecar, app string) proxy {
 	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	run(t, "127.0.0.1:"+listen, exec.Command(bin, "-c", file, "-p", dir, "-e", "stderr"))
-	return proxy{t, "127.0.0.1:" + listen}
+	c := run(t, "127.0.0.1:"+listen, exec.Command(bin, "-c", file, "-p", dir, "-e", "stderr"))
+	return proxy{t, "127.0.0.1:" + listen, c}
 }
 
 func TestNginxAsks(t *testing.T) {
