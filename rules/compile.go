@@ -114,6 +114,12 @@ func (l *loader) compileProblems(o *Options, a *assembled) {
 				p.Line, p.Column = m[p.Line-1], 0
 			}
 		}
+		told, below := collisions(l.problems[from:], a.policyOf)
+		l.problems = append(l.problems[:from], told...)
+		for _, file := range below {
+			delete(a.modules, file)
+			found = true
+		}
 		if !found {
 			return
 		}

@@ -46,3 +46,6 @@ func GiveWrongNative(set, wrong *Set) error {
 	}
 	return err
 }
+
+// PlaceName is how the reasons of decisions call a file.
+func PlaceName(file string) string { return placeName(file) }

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"errors"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -80,7 +81,16 @@ func (ev *evaluator) place(l *ast.Location) string {
 	if m := ev.lines[l.File]; row > 0 && row <= len(m) {
 		row = m[row-1]
 	}
-	return l.File + ":" + strconv.Itoa(row)
+	return placeName(l.File) + ":" + strconv.Itoa(row)
+}
+
+// placeName is a file as the reasons of decisions call it. Callers read those, and where on the host the files lie is
+// none of their business: of a path that leaves the working folder only the last element is told.
+func placeName(file string) string {
+	if filepath.IsAbs(file) || file == ".." || strings.HasPrefix(file, "../") {
+		return filepath.Base(file)
+	}
+	return file
 }
 
 // policyOf is the policy that a fault belongs to: the one asked, else the one whose file it is in.

@@ -72,7 +72,9 @@ func (s *sidecar) exportConnections() {
 			emit(float64(c.Strangers), "peer_uid")
 		})
 	r.Counter("thymus_panics_total", "Requests that ended in a panic; each was answered with an error.", nil,
-		func(emit prom.Emit) { emit(float64(s.data.Counts().Panics + s.mesh.Counts().Panics)) })
+		func(emit prom.Emit) {
+			emit(float64(s.data.Counts().Panics + s.mesh.Counts().Panics + s.management.Panics() + s.diagnostics.Panics()))
+		})
 }
 
 func effectLabel(e pdp.Effect) string {

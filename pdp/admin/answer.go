@@ -23,16 +23,23 @@ func FailWith(w http.ResponseWriter, p *wire.Problem) {
 
 // answer sends a value as JSON.
 func answer(w http.ResponseWriter, status int, v any) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+	b, err := marshal(v)
+	if err != nil {
 		Fail(w, http.StatusInternalServerError, "the answer could not be written as JSON")
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes()) // the client may have gone
+	_, _ = w.Write(append(b, '\n')) // the client may have gone
+}
+
+// marshal is json.Marshal that leaves < > and & as they are: what is answered here is no part of a page.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'}), err
 }
 
 // requestID is the value of X-Request-ID if it is one that can be told again: up to 256 bytes of printable ASCII.

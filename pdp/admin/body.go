@@ -6,6 +6,7 @@ import (
 	"math"
 	"mime"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,13 +42,17 @@ func readBody(r *http.Request, limit int64, types ...string) (body []byte, media
 	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return nil, "", wire.StatusProblem(http.StatusUnsupportedMediaType, "content encoding: expected none")
 	}
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch media {
 	case "application/x-yaml", "text/yaml", "text/x-yaml":
 		media = typeYAML
 	}
 	if err != nil || !slices.Contains(types, media) {
 		return nil, "", wire.StatusProblem(http.StatusUnsupportedMediaType, "content type: "+expected)
+	}
+	// JSON has no charset (RFC 8259, 11), and is UTF-8 whatever is said; text in another one would be misread.
+	if c := params["charset"]; c != "" && media != typeJSON && media != typePatch && !strings.EqualFold(c, "utf-8") && !strings.EqualFold(c, "us-ascii") {
+		return nil, "", wire.StatusProblem(http.StatusUnsupportedMediaType, "content type: expected the charset utf-8")
 	}
 	tooLarge := wire.StatusProblem(http.StatusRequestEntityTooLarge, "expected a body of at most "+strconv.FormatInt(limit, 10)+" bytes")
 	if r.ContentLength > limit {
@@ -186,7 +191,12 @@ type query struct {
 }
 
 func readQuery(r *http.Request) *query {
-	return &query{values: r.URL.Query()}
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	q := &query{values: values}
+	if err != nil {
+		q.problem = wire.StatusProblem(http.StatusBadRequest, "the query is malformed: expected name=value, joined by & and percent-encoded")
+	}
+	return q
 }
 
 func (q *query) fail(name, detail string) {
@@ -217,6 +227,9 @@ func (q *query) integer(name string, absent, least, most int64) int64 {
 	}
 	return n
 }
+
+// badCursor is what is wrong with a ?next= that no list gave.
+const badCursor = "expected the next of the page before"
 
 // limit is the number of items of a page.
 func (q *query) limit() int { return int(q.integer("limit", 100, 1, 1000)) }

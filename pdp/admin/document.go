@@ -51,7 +51,7 @@ func metaOf(p *policy.Policy) policyMeta {
 // document is one policy as JSON: a structured policy's own members and what the server adds; of a policy in Rego its
 // source, or where it has several modules all of them.
 func (s *Server) document(p *policy.Policy) ([]byte, error) {
-	meta, err := json.Marshal(metaOf(p))
+	meta, err := marshal(metaOf(p))
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (s *Server) document(p *policy.Policy) ([]byte, error) {
 
 func regoDocument(p *policy.Policy, ms members) ([]byte, error) {
 	add := func(name string, v any) error {
-		raw, err := json.Marshal(v)
+		raw, err := marshal(v)
 		ms = append(ms, memberOf{name, raw})
 		return err
 	}

@@ -69,6 +69,8 @@ func TestConditionsByEntityTag(t *testing.T) {
 		{"*", "", at(3), true},
 		{"*", "", nil, false},
 		{"3", "", at(3), false},
+		{"", "3", at(3), false},
+		{"", "3", at(4), false},
 		{"", "*", at(3), false},
 		{"", "*", nil, true},
 		{"", `"3"`, at(3), false},
@@ -82,7 +84,7 @@ func TestConditionsByEntityTag(t *testing.T) {
 		if c.none != "" {
 			r.Header.Set("If-None-Match", c.none)
 		}
-		cond := condition(r)
+		cond := readPrecondition(r).condition()
 		if got := cond == nil || cond(c.p); got != c.want {
 			t.Errorf("If-Match %s, If-None-Match %s: %t", c.match, c.none, got)
 		}

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -16,22 +17,64 @@ func etag(p *policy.Policy) string {
 	return `"` + p.Digest[:32] + `"`
 }
 
-// condition is what If-Match and If-None-Match ask for (RFC 9110, 13.1); nil where they are absent.
-func condition(r *http.Request) policy.Condition {
-	match, none := r.Header.Values("If-Match"), r.Header.Values("If-None-Match")
-	if len(match) == 0 && len(none) == 0 {
+// precondition is what If-Match and If-None-Match ask for (RFC 9110, 13.1). It belongs to one request.
+type precondition struct {
+	match, none []string
+	bare        bool   // something in them is no entity tag, a number without quotes say: no change is made by guessing
+	seen        string // the tag that did not hold; empty where there was no policy
+}
+
+// readPrecondition reads the two headers.
+func readPrecondition(r *http.Request) *precondition {
+	c := &precondition{match: r.Header.Values("If-Match"), none: r.Header.Values("If-None-Match")}
+	for _, values := range [...][]string{c.match, c.none} {
+		for _, v := range values {
+			for s := range strings.SplitSeq(v, ",") {
+				s = strings.TrimSpace(s)
+				c.bare = c.bare || s != "*" && !isTag(strings.TrimPrefix(s, "W/"))
+			}
+		}
+	}
+	return c
+}
+
+func isTag(s string) bool {
+	return len(s) >= 2 && s[0] == '"' && s[len(s)-1] == '"' && !strings.Contains(s[1:len(s)-1], `"`)
+}
+
+// condition is the precondition as the store asks it; nil where there is none.
+func (c *precondition) condition() policy.Condition {
+	if len(c.match) == 0 && len(c.none) == 0 {
 		return nil
 	}
 	return func(p *policy.Policy) bool {
-		tag := ""
+		c.seen = ""
 		if p != nil {
-			tag = etag(p)
+			c.seen = etag(p)
 		}
-		if len(match) > 0 && !listsTag(match, tag, false) {
+		if c.bare || len(c.match) > 0 && !listsTag(c.match, c.seen, false) {
 			return false
 		}
-		return len(none) == 0 || !listsTag(none, tag, true)
+		return len(c.none) == 0 || !listsTag(c.none, c.seen, true)
 	}
+}
+
+// failed answers with an error of a change that was made under a precondition.
+func (c *precondition) failed(s *Server, w http.ResponseWriter, err error) {
+	if !errors.Is(err, policy.ErrStale) {
+		s.failed(w, err)
+		return
+	}
+	is := "there is none now"
+	if c.seen != "" {
+		is = "its entity tag is " + c.seen
+		w.Header().Set("ETag", c.seen)
+	}
+	detail := err.Error() + ": " + is
+	if c.bare {
+		detail = `expected entity tags in quotes, such as "3", or *: ` + is
+	}
+	Fail(w, http.StatusPreconditionFailed, detail)
 }
 
 // listsTag says whether a list of entity tags holds one, or is *, which any tag matches and the absence of one (an

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 
@@ -23,7 +22,7 @@ func (s *Server) failed(w http.ResponseWriter, err error) {
 	case errors.As(err, &policies):
 		unprocessable(w, policies)
 	case errors.As(err, &draft):
-		unprocessable(w, policy.Problems{{Field: draft.Field, Detail: draft.Detail}})
+		unprocessable(w, policy.Problems{{Policy: draft.Policy, Field: draft.Field, Detail: draft.Detail}})
 	case errors.As(err, &reported):
 		FailWith(w, fieldProblem(reported.Field, reported.Detail))
 	case errors.As(err, &published):
@@ -50,12 +49,12 @@ func (s *Server) failed(w http.ResponseWriter, err error) {
 // unprocessable answers 422 with everything that is wrong.
 func unprocessable(w http.ResponseWriter, ps policy.Problems) {
 	p := wire.StatusProblem(http.StatusUnprocessableEntity, ps[0].Detail)
+	p.Field = ps[0].Field
 	if len(ps) > 1 {
-		p.Detail = "the set of policies does not compile; errors lists what is wrong"
+		p.Field, p.Detail = "", "the set of policies does not compile; errors lists what is wrong"
 	}
 	b := wire.AppendProblem(nil, p)
-	list, err := json.Marshal(ps)
-	if err == nil {
+	if list, err := marshal(ps); err == nil {
 		b = append(append(append(b[:len(b)-1], `,"errors":`...), list...), '}')
 	}
 	w.Header().Set("Content-Type", "application/problem+json")

@@ -34,6 +34,7 @@ type ProtectionAction struct {
 func (s *Server) mountImmune() {
 	s.routes.add(http.MethodGet, "/v1/immune/events", s.listImmune)
 	s.routes.add(http.MethodPost, "/v1/immune/events", s.publishImmune)
+	s.routes.add(http.MethodGet, "/v1/immune/events/{id}", s.getImmune)
 	s.routes.add(http.MethodPatch, "/v1/immune/events/{id}", s.patchImmune)
 	s.routes.add(http.MethodGet, "/v1/immune/health", s.immuneHealth)
 	s.routes.add(http.MethodGet, "/v1/immune/protection", s.protection)
@@ -70,6 +71,24 @@ func (s *Server) publishImmune(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusCreated, e)
 }
 
+// eventID is the id of the path; one that no event has where it is no number.
+func eventID(r *http.Request) int64 {
+	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return id
+}
+
+func (s *Server) getImmune(w http.ResponseWriter, r *http.Request) {
+	e, err := s.o.Immune.Get(eventID(r))
+	if err != nil {
+		s.failed(w, err)
+		return
+	}
+	answer(w, http.StatusOK, e)
+}
+
 func (s *Server) patchImmune(w http.ResponseWriter, r *http.Request) {
 	o := readObject(r, typeJSON, typePatch)
 	severity := immune.Severity(o.required("severity"))
@@ -77,12 +96,7 @@ func (s *Server) patchImmune(w http.ResponseWriter, r *http.Request) {
 		FailWith(w, o.problem)
 		return
 	}
-	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
-	if err != nil {
-		s.failed(w, immune.ErrNotFound)
-		return
-	}
-	e, err := s.o.Immune.SetSeverity(id, severity, requestID(r))
+	e, err := s.o.Immune.SetSeverity(eventID(r), severity, requestID(r))
 	if err != nil {
 		s.failed(w, err)
 		return

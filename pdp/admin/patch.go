@@ -22,7 +22,8 @@ func (s *Server) patchPolicy(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	patch = patch.without(serverMembers()...)
-	pol, _, err := s.o.Policies.Edit(actor(r), r.PathValue("id"), condition(r), func(cur *policy.Policy) (policy.Draft, error) {
+	c := readPrecondition(r)
+	pol, _, err := s.o.Policies.Edit(actor(r), r.PathValue("id"), c.condition(), func(cur *policy.Policy) (policy.Draft, error) {
 		if cur.Form == policy.Rego {
 			return patchRego(cur, patch)
 		}
@@ -30,7 +31,7 @@ func (s *Server) patchPolicy(w http.ResponseWriter, r *http.Request) {
 		return policy.Draft{Form: policy.Structured, Text: text}, err
 	}, false)
 	if err != nil {
-		s.failed(w, err)
+		c.failed(s, w, err)
 		return
 	}
 	s.answerPolicy(w, http.StatusOK, &pol)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"unicode/utf8"
 
 	"thymus/pdp/policy"
 )
@@ -37,6 +38,9 @@ func actor(r *http.Request) policy.Actor {
 func (s *Server) listPolicies(w http.ResponseWriter, r *http.Request) {
 	q := readQuery(r)
 	limit, after := q.limit(), q.str("next")
+	if !utf8.ValidString(after) {
+		q.fail("next", badCursor)
+	}
 	if q.problem != nil {
 		FailWith(w, q.problem)
 		return
@@ -55,10 +59,15 @@ func (s *Server) getPolicy(w http.ResponseWriter, r *http.Request) {
 		s.failed(w, err)
 		return
 	}
+	c := readPrecondition(r)
 	w.Header().Set("Vary", "Accept")
 	tag := etag(&p)
 	w.Header().Set("ETag", tag)
-	if listsTag(r.Header.Values("If-None-Match"), tag, true) {
+	if len(c.match) > 0 && !listsTag(c.match, tag, false) {
+		Fail(w, http.StatusPreconditionFailed, "the policy's entity tag is "+tag)
+		return
+	}
+	if listsTag(c.none, tag, true) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
@@ -108,9 +117,10 @@ func (s *Server) putPolicy(w http.ResponseWriter, r *http.Request) {
 		FailWith(w, problem)
 		return
 	}
-	p, made, err := s.o.Policies.Edit(actor(r), id, condition(r), func(cur *policy.Policy) (policy.Draft, error) { return d.of(cur), nil }, true)
+	c := readPrecondition(r)
+	p, made, err := s.o.Policies.Edit(actor(r), id, c.condition(), func(cur *policy.Policy) (policy.Draft, error) { return d.of(cur), nil }, true)
 	if err != nil {
-		s.failed(w, err)
+		c.failed(s, w, err)
 		return
 	}
 	status := http.StatusOK
@@ -122,8 +132,9 @@ func (s *Server) putPolicy(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) deletePolicy(w http.ResponseWriter, r *http.Request) {
-	if err := s.o.Policies.Delete(actor(r), r.PathValue("id"), condition(r)); err != nil {
-		s.failed(w, err)
+	c := readPrecondition(r)
+	if err := s.o.Policies.Delete(actor(r), r.PathValue("id"), c.condition()); err != nil {
+		c.failed(s, w, err)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -174,9 +185,10 @@ func (s *Server) rollbackPolicy(w http.ResponseWriter, r *http.Request) {
 		FailWith(w, o.problem)
 		return
 	}
-	p, err := s.o.Policies.Rollback(actor(r), r.PathValue("id"), uint64(n), condition(r))
+	c := readPrecondition(r)
+	p, err := s.o.Policies.Rollback(actor(r), r.PathValue("id"), uint64(n), c.condition())
 	if err != nil {
-		s.failed(w, err)
+		c.failed(s, w, err)
 		return
 	}
 	s.answerPolicy(w, http.StatusOK, &p)

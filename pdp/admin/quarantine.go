@@ -1,10 +1,13 @@
 package admin
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"thymus/pdp"
 	"thymus/pdp/immune"
@@ -13,19 +16,20 @@ import (
 // Quarantine is who is quarantined; *immune.Quarantine is one.
 type Quarantine interface {
 	List() []immune.Entry
-	Put(s immune.Subject, reason, by string, ttl time.Duration, about ...pdp.Event) (immune.Entry, error)
-	Release(s immune.Subject, about ...pdp.Event) (bool, error)
+	Get(s immune.Subject) (immune.Entry, bool)
+	Order(s immune.Subject, reason string, ttl time.Duration, log *immune.Log, rep immune.Report) (immune.Entry, error)
+	Lift(s immune.Subject, log *immune.Log, rep immune.Report) (bool, error)
 }
 
 const (
-	byOperator = "operator"           // immune.Entry.By of what is asked for here
-	maxTTL     = 10 * 366 * 24 * 3600 // seconds
-	maxReason  = 1024                 // bytes, as in a decision's record
+	maxTTL    = 10 * 366 * 24 * 3600 // seconds
+	maxReason = 1024                 // bytes, as in a decision's record
 )
 
 func (s *Server) mountQuarantine() {
 	const one = "/v1/immune/quarantine/{agent_id}"
 	s.routes.add(http.MethodGet, "/v1/immune/quarantine", s.listQuarantine)
+	s.routes.add(http.MethodGet, one, s.getQuarantine)
 	s.routes.add(http.MethodPut, one, s.quarantine)
 	s.routes.add(http.MethodDelete, one, s.release)
 }
@@ -44,11 +48,30 @@ func entryOf(e *immune.Entry) quarantined {
 	return quarantined{e.Type, e.AgentID, e.Reason, e.Since, e.Until, e.By}
 }
 
-func (q *quarantined) key() string { return q.Type + "\x00" + q.AgentID }
+// before orders by type and id.
+func (q *quarantined) before(typ, id string) int {
+	return cmp.Or(strings.Compare(q.Type, typ), strings.Compare(q.AgentID, id))
+}
+
+// cursor stands for a subject in ?next=: the length of its type, and both, because either may hold any character.
+func (q *quarantined) cursor() string { return strconv.Itoa(len(q.Type)) + ":" + q.Type + q.AgentID }
+
+func readCursor(s string) (typ, id string, ok bool) {
+	digits, rest, ok := strings.Cut(s, ":")
+	n, err := strconv.ParseUint(digits, 10, 31)
+	if !ok || err != nil || int(n) > len(rest) || !utf8.ValidString(rest) {
+		return "", "", false
+	}
+	return rest[:n], rest[n:], true
+}
 
 func (s *Server) listQuarantine(w http.ResponseWriter, r *http.Request) {
 	q := readQuery(r)
 	limit, after := q.limit(), q.str("next")
+	typ, id, ok := readCursor(after)
+	if after != "" && !ok {
+		q.fail("next", badCursor)
+	}
 	if q.problem != nil {
 		FailWith(w, q.problem)
 		return
@@ -57,12 +80,9 @@ func (s *Server) listQuarantine(w http.ResponseWriter, r *http.Request) {
 	for _, e := range s.o.Quarantine.List() {
 		items = append(items, entryOf(&e))
 	}
-	slices.SortFunc(items, func(a, b quarantined) int { return strings.Compare(a.key(), b.key()) })
+	slices.SortFunc(items, func(a, b quarantined) int { return a.before(b.Type, b.AgentID) })
 	if after != "" {
-		// next is TYPE/ID: a type holds no slash
-		typ, id, _ := strings.Cut(after, "/")
-		at := quarantined{Type: typ, AgentID: id}
-		i, found := slices.BinarySearchFunc(items, at.key(), func(e quarantined, key string) int { return strings.Compare(e.key(), key) })
+		i, found := slices.BinarySearchFunc(items, id, func(e quarantined, id string) int { return e.before(typ, id) })
 		if found {
 			i++
 		}
@@ -71,7 +91,7 @@ func (s *Server) listQuarantine(w http.ResponseWriter, r *http.Request) {
 	next := ""
 	if len(items) > limit {
 		items = items[:limit]
-		next = items[limit-1].Type + "/" + items[limit-1].AgentID
+		next = items[limit-1].cursor()
 	}
 	answer(w, http.StatusOK, paged(items, next))
 }
@@ -83,14 +103,48 @@ func subject(r *http.Request) (immune.Subject, *query) {
 	if q.values["type"] != nil {
 		s.Type = q.str("type")
 	}
-	if len(s.Type) > pdp.MaxName || strings.Contains(s.Type, "/") {
-		q.fail("type", "expected up to 256 bytes without a slash")
+	if len(s.Type) > pdp.MaxName || !utf8.ValidString(s.Type) || strings.Contains(s.Type, "\x00") { // which the store's keys end types with
+		q.fail("type", "expected up to 256 bytes of UTF-8 without a NUL")
 	}
-	if len(s.ID) > pdp.MaxName {
-		q.fail("agent_id", "expected up to 256 bytes")
+	if len(s.ID) > pdp.MaxName || !utf8.ValidString(s.ID) {
+		q.fail("agent_id", "expected up to 256 bytes of UTF-8")
 	}
 	return s, q
 }
+
+// getQuarantine answers whether one subject is quarantined.
+func (s *Server) getQuarantine(w http.ResponseWriter, r *http.Request) {
+	who, q := subject(r)
+	if q.problem != nil {
+		FailWith(w, q.problem)
+		return
+	}
+	e, ok := s.o.Quarantine.Get(who)
+	if !ok {
+		Fail(w, http.StatusNotFound, notQuarantined)
+		return
+	}
+	answer(w, http.StatusOK, entryOf(&e))
+}
+
+// ordered is the immune event that tells of what an operator did to a subject. Its id is in the field for it alone, where
+// masks find it.
+func ordered(r *http.Request, who immune.Subject, action, reason string, ttl int64) immune.Report {
+	by := callerOf(r).Name
+	meta := pdp.AppendString([]byte(`{"action":`), action)
+	meta = pdp.AppendString(append(meta, `,"by":`...), by)
+	meta = pdp.AppendString(append(meta, `,"subject_type":`...), who.Type)
+	if reason != "" {
+		meta = pdp.AppendString(append(meta, `,"reason":`...), reason)
+	}
+	if ttl > 0 {
+		meta = strconv.AppendInt(append(meta, `,"ttl_seconds":`...), ttl, 10)
+	}
+	return immune.Report{Severity: immune.Info, Type: immune.SelfHealingAction, AgentID: who.ID, Module: "management",
+		Message: action + " by an operator (token " + by + ")", Meta: append(meta, '}'), Correlation: requestID(r)}
+}
+
+const notQuarantined = "the subject is not quarantined"
 
 func (s *Server) quarantine(w http.ResponseWriter, r *http.Request) {
 	who, q := subject(r)
@@ -111,7 +165,7 @@ func (s *Server) quarantine(w http.ResponseWriter, r *http.Request) {
 		FailWith(w, o.problem)
 		return
 	}
-	e, err := s.o.Quarantine.Put(who, reason, byOperator, time.Duration(ttl)*time.Second)
+	e, err := s.o.Quarantine.Order(who, reason, time.Duration(ttl)*time.Second, s.o.Immune, ordered(r, who, immune.ActQuarantine, reason, ttl))
 	if err != nil {
 		s.failed(w, err)
 		return
@@ -125,12 +179,12 @@ func (s *Server) release(w http.ResponseWriter, r *http.Request) {
 		FailWith(w, q.problem)
 		return
 	}
-	was, err := s.o.Quarantine.Release(who)
+	was, err := s.o.Quarantine.Lift(who, s.o.Immune, ordered(r, who, immune.ActRelease, "", 0))
 	switch {
 	case err != nil:
 		s.failed(w, err)
 	case !was:
-		Fail(w, http.StatusNotFound, "the subject is not quarantined")
+		Fail(w, http.StatusNotFound, notQuarantined)
 	default:
 		w.WriteHeader(http.StatusNoContent)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"thymus/internal/health"
@@ -58,6 +59,7 @@ type Server struct {
 	routes  routes
 	guesses guesses
 	stream  *hub // nil: no events are served
+	panics  atomic.Uint64
 	http    *http.Server
 	ln      net.Listener
 	done    sync.WaitGroup
@@ -97,7 +99,7 @@ func (s *Server) mount() {
 	if s.o.Immune != nil {
 		s.mountImmune()
 	}
-	if s.o.Quarantine != nil {
+	if s.o.Quarantine != nil && s.o.Immune != nil { // which tells of it
 		s.mountQuarantine()
 	}
 	if s.o.Events != nil {
@@ -140,7 +142,9 @@ func (s *Server) Drain(ctx context.Context) {
 }
 
 // ServeHTTP answers one request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *Server) ServeHTTP(to http.ResponseWriter, r *http.Request) {
+	w := &begun{ResponseWriter: to}
+	defer s.rescue(w)
 	w.Header().Set("Cache-Control", "no-store")
 	if id := requestID(r); id != "" {
 		w.Header().Set("X-Request-Id", id)

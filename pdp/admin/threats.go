@@ -18,6 +18,9 @@ func (s *Server) listThreats(w http.ResponseWriter, r *http.Request) {
 	q := readQuery(r)
 	f := threat.Filter{Statuses: list(q, "status", threat.Statuses()), Severities: list(q, "severity", threat.Severities())}
 	limit, after := q.limit(), q.str("next")
+	if after != "" && !isUUID(after) {
+		q.fail("next", badCursor)
+	}
 	if q.problem != nil {
 		FailWith(w, q.problem)
 		return
@@ -79,6 +82,17 @@ func (s *Server) patchThreat(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, t)
+}
+
+// isUUID says whether s has the form of a threat's id.
+func isUUID(s string) bool {
+	for i := range len(s) {
+		dash := i == 8 || i == 13 || i == 18 || i == 23
+		if c := s[i]; dash != (c == '-') || !dash && (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return len(s) == 36
 }
 
 // named is an optional string under a type of its own.

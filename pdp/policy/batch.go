@@ -110,6 +110,10 @@ func (s *Store) process(ops []*op) {
 		return
 	}
 	if err == nil {
+		if policies := withoutLibraries(changes, set); len(policies) < len(changes) {
+			s.process(operations(policies))
+			return
+		}
 		err = s.compiler.Prepare(set)
 	}
 	if err == nil {
@@ -128,6 +132,20 @@ func (s *Store) process(ops []*op) {
 		c.made = c.old == nil
 		c.finish(after.policy(c.id), nil)
 	}
+}
+
+// withoutLibraries refuses the changes after which the set has no policy of their id, and gives the others: a module
+// without any effect set compiles, and is a library, of which nothing here could say that it is there.
+func withoutLibraries(changes []staged, set *Set) (policies []staged) {
+	for _, c := range changes {
+		if c.next.Action != Deleted && set.info(c.id) == nil {
+			c.finish(nil, Problems{{Policy: c.id, Field: "rego", Detail: "none of the sets allow, deny, warn and audit is in the package, so it is a library and no policy; " +
+				"libraries lie in policies.paths"}})
+			continue
+		}
+		policies = append(policies, c)
+	}
+	return policies
 }
 
 func operations(changes []staged) []*op {

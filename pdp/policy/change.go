@@ -50,7 +50,7 @@ func (s *Store) Put(who Actor, id string, d Draft, c Condition) (p Policy, made 
 // nil. edit may be called more than once and changes nothing.
 func (s *Store) Edit(who Actor, id string, c Condition, edit func(cur *Policy) (Draft, error), make bool) (p Policy, made bool, err error) {
 	if detail := CheckID(id); detail != "" {
-		return Policy{}, false, &FieldError{"policy_id", detail}
+		return Policy{}, false, &FieldError{"", "policy_id", detail}
 	}
 	o := s.submit(id, who, func(cur *Policy, head *record) (*record, error) {
 		switch {
@@ -70,7 +70,7 @@ func (s *Store) Edit(who Actor, id string, c Condition, edit func(cur *Policy) (
 			return nil, err
 		}
 		if named != id {
-			return nil, &FieldError{"policy_id", "the text is of the policy " + named}
+			return nil, &FieldError{id, "policy_id", "the text is of the policy " + named}
 		}
 		if cur == nil {
 			return d.record(Created), nil
@@ -124,17 +124,17 @@ func (s *Store) Rollback(who Actor, id string, revision uint64, c Condition) (Po
 // read checks a draft's text by itself and gives it the form in which it is kept.
 func (s *Store) read(d *Draft) (id string, err error) {
 	if len(d.Text) > MaxText {
-		return "", &FieldError{"", "a policy's text is at most 1 MiB"}
+		return "", &FieldError{"", "", "a policy's text is at most 1 MiB"}
 	}
 	id, kept, err := s.compiler.Read(d.Form, d.Text)
 	if err != nil {
 		return "", err
 	}
 	if detail := CheckID(id); detail != "" {
-		return "", &FieldError{"policy_id", detail}
+		return "", &FieldError{"", "policy_id", detail}
 	}
 	if d.ID != "" && d.ID != id {
-		return "", &FieldError{"policy_id", "the text is of the policy " + id}
+		return "", &FieldError{d.ID, "policy_id", "the text is of the policy " + id}
 	}
 	d.Text = bytes.Clone(kept)
 	return id, nil

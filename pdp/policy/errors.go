@@ -28,7 +28,7 @@ func (e *ReadOnlyError) Error() string {
 }
 
 // FieldError is a draft that cannot be taken, and which field is at fault.
-type FieldError struct{ Field, Detail string }
+type FieldError struct{ Policy, Field, Detail string }
 
 func (e *FieldError) Error() string { return e.Field + ": " + e.Detail }
 

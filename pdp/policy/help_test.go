@@ -78,6 +78,9 @@ func (c *compiler) Compile(_ context.Context, sources []policy.Source, fresh boo
 		fmt.Fprintf(&all, "%+v", f)
 	}
 	for _, s := range sources {
+		if s.Form == policy.Rego && strings.HasSuffix(string(s.Text), "library") {
+			continue // a module without rules that decide
+		}
 		info := policy.Info{ID: s.ID, Enabled: !s.Disabled, Form: s.Form, Origin: s.Origin, Texts: []policy.Text{{Origin: s.Origin, Text: s.Text}}}
 		if s.Form == policy.Structured {
 			var t text

@@ -237,6 +237,41 @@ func TestChangesThatWaitShareACompilationAndFailByThemselves(t *testing.T) {
 	}
 }
 
+func TestAModuleThatIsNoPolicyIsRefusedAndTakesNobodyWithIt(t *testing.T) {
+	b := open(t, &compiler{})
+	rego := func(id, more string) policy.Draft {
+		return policy.Draft{Form: policy.Rego, Text: []byte("package policies." + id + "\n" + more)}
+	}
+	var refused policy.Problems
+	if _, err := b.Create(who, rego("lib", "library")); !errors.As(err, &refused) || refused[0].Policy != "lib" {
+		t.Fatalf("got %v", err)
+	}
+	if _, err := b.Create(who, rego("p", "")); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := b.Put(who, "p", rego("p", "library"), nil); !errors.As(err, &refused) {
+		t.Fatalf("a policy became a library: %v", err)
+	}
+	b.c.delay = make(chan struct{})
+	var errs [16]error
+	var done sync.WaitGroup
+	for i := range errs {
+		done.Go(func() {
+			_, errs[i] = b.Create(who, rego(fmt.Sprintf("q%02d", i), []string{"", "library"}[i%2]))
+		})
+	}
+	close(b.c.delay) // by now some wait, or will
+	done.Wait()
+	for i, err := range errs {
+		if bad := i%2 == 1; bad != errors.As(err, &refused) || !bad && err != nil {
+			t.Errorf("%d: %v", i, err)
+		}
+	}
+	if items, _ := b.List("", 1000); len(items) != 9 || len(b.r.told()) != 9 {
+		t.Fatalf("%d policies", len(items))
+	}
+}
+
 func TestTheHalvesOfABatchSeeEachOther(t *testing.T) {
 	b := open(t, &compiler{})
 	if _, err := b.Create(who, structured("base", "")); err != nil {

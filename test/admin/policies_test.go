@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -154,6 +155,22 @@ func TestWhatIsRefusedAndHow(t *testing.T) {
 		{"Rego that does not compile", "PUT", "/v1/policies/x", "package policies.x\nallow contains 1 if y", []string{"Content-Type", "text/plain"}, 422, "unsafe"},
 		{"another policy's source", "PUT", "/v1/policies/x", module, []string{"Content-Type", "text/plain"}, 422, "night"},
 		{"a library", "POST", "/v1/policies", "package lib.x\nf := 1", []string{"Content-Type", "text/plain"}, 422, "policies.NAME"},
+		{"a library below policies", "PUT", "/v1/policies/x", "package policies.x\nf := 1", []string{"Content-Type", "text/plain"}, 422, "library"},
+		{"a policy that becomes a library", "PUT", "/v1/policies/night", "package policies.night\nf := 1", []string{"Content-Type", "text/plain"}, 422, "library"},
+		{"text of another charset", "PUT", "/v1/policies/x", module, []string{"Content-Type", "text/plain; charset=iso-8859-1"}, 415, "utf-8"},
+		{"a tag without quotes", "PUT", "/v1/policies/spending", spending, []string{"If-Match", "1"}, 412, "in quotes"},
+		{"reading at another tag", "GET", "/v1/policies/spending", "", []string{"If-Match", `"9"`}, 412, `is \"1\"`},
+		{"a malformed query", "GET", "/v1/policies?limit=%zz", "", nil, 400, "query"},
+		{"a semicolon in the query", "GET", "/v1/threats?limit=2;next=x", "", nil, 400, "query"},
+		{"a threat's cursor that is none", "GET", "/v1/threats?next=zzz", "", nil, 400, `"field":"next"`},
+		{"a subject's cursor that is none", "GET", "/v1/immune/quarantine?next=agent/a", "", nil, 400, `"field":"next"`},
+		{"a policy's cursor that is no text", "GET", "/v1/policies?next=%ff", "", nil, 400, `"field":"next"`},
+		{"a subject that is no text", "PUT", "/v1/immune/quarantine/%ff", "", nil, 400, `"field":"agent_id"`},
+		{"a type that is no text", "PUT", "/v1/immune/quarantine/a?type=%ff", "", nil, 400, `"field":"type"`},
+		{"a NUL in a type", "PUT", "/v1/immune/quarantine/a?type=a%00", "", nil, 400, `"field":"type"`},
+		{"asking for who is free", "GET", "/v1/immune/quarantine/x", "", nil, 404, "not quarantined"},
+		{"an immune event that is none", "GET", "/v1/immune/events/x", "", nil, 404, "immune event"},
+		{"a policy below another's rules", "PUT", "/v1/policies/spending.allow", strings.ReplaceAll(spending, `"policy_id":"spending",`, ""), nil, 422, "exclude each other"},
 		{"a forbidden builtin", "POST", "/v1/policies", "package policies.x\nallow contains \"r\" if http.send({}).x", []string{"Content-Type", "text/plain"}, 422, "http.send"},
 		{"a patched source", "PATCH", "/v1/policies/night", `{"rego":"package policies.night"}`, nil, 422, "PUT"},
 		{"YAML that is none", "POST", "/v1/policies", "a: [", []string{"Content-Type", "application/yaml"}, 422, "YAML"},
@@ -223,7 +240,8 @@ func TestListsArePaged(t *testing.T) {
 			s.must(200, "PUT", "/v1/policies/p0", fmt.Sprintf(`{"rules":[],"version":"%d"}`, i))
 		}
 	}
-	for path, want := range map[string]int{"/v1/threats?severity=LOW,HIGH&": 5, "/v1/immune/events?": 5, "/v1/immune/quarantine?": 5,
+	// Each quarantine is told as an immune event too.
+	for path, want := range map[string]int{"/v1/threats?severity=LOW,HIGH&": 5, "/v1/immune/events?": 10, "/v1/immune/quarantine?": 5,
 		"/v1/policies?": 7, "/v1/policies/p0/revisions?": 5} {
 		seen := map[string]bool{}
 		for next, pages := "", 0; ; pages++ {
@@ -266,5 +284,51 @@ func TestTheRequestIDIsTheCorrelationOfEachEvent(t *testing.T) {
 	})
 	if got != want {
 		t.Fatalf("got %s", got)
+	}
+}
+
+func TestQuarantineByAnOperatorIsOnRecord(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.must(200, "PUT", "/v1/immune/quarantine/mallory%2F1?type=a%2Fb", `{"reason":"why","ttl_seconds":600}`, "X-Request-ID", "q-1")
+	if a := s.must(200, "GET", "/v1/immune/quarantine/mallory%2F1?type=a%2Fb", ""); a.field("reason") != "why" || a.field("by") != "operator" {
+		t.Fatal(a.body)
+	}
+	s.must(404, "GET", "/v1/immune/quarantine/mallory%2F1", "")
+	s.must(204, "DELETE", "/v1/immune/quarantine/mallory%2F1?type=a%2Fb", "")
+	s.must(404, "DELETE", "/v1/immune/quarantine/mallory%2F1?type=a%2Fb", "")
+	eventually(t, 5*time.Second, "the events", func() bool { return len(s.events("immune.event_published")) == 2 })
+	for i, want := range []string{"quarantine", "release"} {
+		e := s.events("immune.event_published")[i]
+		p := e["payload"].(map[string]any)
+		meta := p["meta"].(map[string]any)
+		if p["agent_id"] != "mallory/1" || meta["action"] != want || meta["by"] != "token" || meta["subject_type"] != "a/b" {
+			t.Errorf("%v", e)
+		}
+		if i == 0 && (meta["reason"] != "why" || meta["ttl_seconds"] != 600.0 || e["meta"].(map[string]any)["correlation_id"] != "q-1") {
+			t.Errorf("%v", e)
+		}
+	}
+	if a := s.must(200, "GET", "/v1/immune/events/2", ""); a.field("module") != "management" || a.field("severity") != "INFO" {
+		t.Error(a.body)
+	}
+	if a := s.must(200, "GET", "/v1/immune/health", ""); a.field("active_issues") != 0.0 {
+		t.Errorf("an order is an issue: %s", a.body)
+	}
+}
+
+func TestAPolicyFileIsNotNamedByItsPlaceOnTheHost(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "policies", "risky.rego"), "package policies.risky\nallow contains \"r\" if 1 / input.context.n > 0\n")
+	s := start(t, dir, filepath.Join(dir, "policies"))
+	for _, engine := range []string{s.data + "/v1/evaluate", s.data + "/v1/data/policies/risky/allow?strict-builtin-errors"} {
+		res, err := s.client.Post(engine, "application/json", strings.NewReader(`{"agent_id":"a","action":"x","environment":{"n":0},"input":{"context":{"n":0}}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if err != nil || strings.Contains(string(b), dir) || !strings.Contains(string(b), "div") {
+			t.Errorf("%s: %s %v", engine, b, err)
+		}
 	}
 }

@@ -81,9 +81,13 @@ func TestAProbingAgentIsQuarantined(t *testing.T) {
 		}
 		return n
 	}
-	threats, events := probing(), len(s.immune())
+	threats, before := probing(), len(s.immune())
 	if code := s.call("DELETE", "/v1/immune/quarantine/mallory", "", nil); code != 204 {
 		t.Fatalf("release: %d", code)
+	}
+	events := len(s.immune())
+	if events != before+1 {
+		t.Errorf("the release is told by %d immune events", events-before)
 	}
 	if !s.ask("mallory", "admin", "read", "x").Allowed {
 		t.Error("it is denied after its release")
