@@ -67,7 +67,7 @@ func (s *sidecar) openImmunity() error {
 			Percent: float64(c.Healing.Percent), Back: m.healing.back})
 	}
 	m.responder = immune.NewResponder(immune.Options{
-		Log: s.stored.immune, Quarantine: s.stored.quarantine, Threats: raiser{s.stored.threats}, Protect: c.Protect,
+		Log: s.stored.immune, Quarantine: s.stored.quarantine, Threats: raiser{s.stored.threats, s.cfg.Detect.Quiet}, Protect: c.Protect,
 		ProtectAt: threat.Severity(c.ProtectAt).Rank(), Exempt: c.Exempt, Limit: m.limit, TTL: c.TTL, MaxTTL: c.MaxTTL,
 		Healer: m.healer, Failed: func(what string, err error) { s.log.Warn().Err(err).Msg(what) },
 	})
@@ -87,7 +87,16 @@ func (s *sidecar) openImmunity() error {
 }
 
 // raiser makes threats of findings.
-type raiser struct{ threats threats }
+type raiser struct {
+	threats threats
+	quiet   time.Duration // after which what a subject does is another incident
+}
+
+// common names what sidecars that share a registry see of one subject. Each has its own name for the incident, which
+// begins when that sidecar sees it.
+func common(f *immune.Finding) string {
+	return fmt.Sprintf("%s %q %q", f.Detector, f.Subject.Type, f.Subject.ID)
+}
 
 // threats is a registry that detectors may fill.
 type threats interface {
@@ -98,7 +107,7 @@ type threats interface {
 // Raise implements immune.Threats.
 func (r raiser) Raise(ctx context.Context, f *immune.Finding) (string, error) {
 	t, _, err := r.threats.Raise(ctx, threat.Sighting{
-		Incident: f.Incident, Count: int(min(f.Count, 1<<52)), At: f.At, Reason: f.Description,
+		Incident: f.Incident, Common: common(f), Quiet: r.quiet, Count: int(min(f.Count, 1<<52)), At: f.At, Reason: f.Description,
 		Report: threat.Report{Type: f.Detector, Source: f.Subject.ID, Severity: threat.Severity(f.Threat),
 			Description: f.Description, Metadata: f.Metadata},
 	})

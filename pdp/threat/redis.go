@@ -152,7 +152,7 @@ func (r *Redis) Create(ctx context.Context, rep Report) (Threat, error) {
 		return Threat{}, err
 	}
 	for range saveTries { // not stored means that the data set is another one by now
-		if stored, err := r.save(ctx, &t, 0, "", events); stored || err != nil {
+		if stored, err := r.save(ctx, &change{entry: entry{Threat: t}, events: events}); stored || err != nil {
 			return t, err
 		}
 	}
@@ -162,17 +162,17 @@ func (r *Redis) Create(ctx context.Context, rep Report) (Threat, error) {
 // Change implements Registry.
 func (r *Redis) Change(ctx context.Context, id string, c Change) (Threat, error) {
 	for range saveTries {
-		t, err := r.fresh(ctx, id)
+		e, err := r.fresh(ctx, id)
 		if err != nil {
 			return Threat{}, err
 		}
-		before := t.Version
-		events, err := c.Apply(&t, r.o.Now().UnixNano())
-		if err != nil || t.Version == before {
-			return t, err
+		before := e.Version
+		events, err := c.Apply(&e.Threat, r.o.Now().UnixNano())
+		if err != nil || e.Version == before {
+			return e.Threat, err
 		}
-		if stored, err := r.save(ctx, &t, before, "", events); stored || err != nil {
-			return t, err
+		if stored, err := r.save(ctx, &change{entry: e, from: before, events: events}); stored || err != nil {
+			return e.Threat, err
 		}
 	}
 	return Threat{}, ErrStale
@@ -188,27 +188,41 @@ func (r *Redis) Raise(ctx context.Context, s Sighting) (Threat, bool, error) {
 		if err != nil {
 			return Threat{}, false, err
 		}
-		t, made, events, err := s.apply(cur, r.o.Now())
-		var before uint64
-		last := ""
+		c := change{incident: s.Incident}
 		if cur != nil {
-			last = cur.ID
-			if !made {
-				before = cur.Version
+			c.last = cur.ID
+		}
+		if s.Common != "" && (cur == nil || cur.Status.Final()) {
+			c.common = commonPrefix + s.Common
+			other, err := r.incident(ctx, c.common)
+			if err != nil {
+				return Threat{}, false, err
+			}
+			if other != nil {
+				c.lastCommon = other.ID
+			}
+			if other.takes(&s) {
+				cur = other
 			}
 		}
-		if err != nil || !made && t.Version == before {
-			return t, false, err
+		var made bool
+		if c.entry, made, c.events, err = cur.sight(&s, r.o.Now()); err != nil {
+			return c.Threat, false, err
 		}
-		if stored, err := r.save(ctx, &t, before, last, events); stored || err != nil {
-			return t, made, err
+		if !made {
+			if c.from = cur.Version; c.Version == c.from {
+				return c.Threat, false, nil
+			}
+		}
+		if stored, err := r.save(ctx, &c); stored || err != nil {
+			return c.Threat, made, err
 		}
 	}
 	return Threat{}, false, ErrStale
 }
 
 // fresh is a threat as Redis has it.
-func (r *Redis) fresh(ctx context.Context, id string) (t Threat, err error) {
+func (r *Redis) fresh(ctx context.Context, id string) (t entry, err error) {
 	if err := r.Away(); err != nil {
 		return t, fmt.Errorf("%w: %w", ErrAway, err)
 	}
@@ -225,8 +239,8 @@ func (r *Redis) fresh(ctx context.Context, id string) (t Threat, err error) {
 	return t, nil
 }
 
-// incident is the newest threat of an incident as Redis has it; nil where there is none.
-func (r *Redis) incident(ctx context.Context, name string) (*Threat, error) {
+// incident is the newest threat of an incident, or of a common name, as Redis has it; nil where there is none.
+func (r *Redis) incident(ctx context.Context, name string) (*entry, error) {
 	if err := r.Away(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAway, err)
 	}
@@ -244,8 +258,17 @@ func (r *Redis) incident(ctx context.Context, name string) (*Threat, error) {
 	return &t, nil
 }
 
+// change is what save stores: a threat as it is to be, and what it was made from.
+type change struct {
+	entry
+	from             uint64 // version, 0: there was none
+	incident, common string // names that are the threat's from then on; empty: none
+	last, lastCommon string // whose they were
+	events           []pdp.Event
+}
+
 // save runs the script; false means that somebody else was first.
-func (r *Redis) save(ctx context.Context, t *Threat, before uint64, last string, events []pdp.Event) (bool, error) {
+func (r *Redis) save(ctx context.Context, c *change) (bool, error) {
 	if err := r.Away(); err != nil {
 		return false, fmt.Errorf("%w: %w", ErrAway, err)
 	}
@@ -253,20 +276,20 @@ func (r *Redis) save(ctx context.Context, t *Threat, before uint64, last string,
 	if err := r.o.Store.Update(func(pdp.Tx) error { return errLook }); !errors.Is(err, errLook) {
 		return false, err
 	}
-	v, err := json.Marshal(t)
+	v, err := json.Marshal(&c.entry)
 	if err != nil {
 		return false, err
 	}
 	final := "0"
-	if t.Status.Final() {
+	if c.Status.Final() {
 		final = "1"
 	}
 	r.mu.RLock()
 	epoch := r.epoch
 	r.mu.RUnlock()
-	args := []any{epoch, t.ID, before, v, final, t.Incident, last, r.o.limit, r.o.Instance}
-	for i := range events {
-		args = append(args, pdp.AppendEvent([]byte{byte(pdp.ClassThreat)}, &events[i]))
+	args := []any{epoch, c.ID, c.from, v, final, c.incident, c.last, r.o.limit, r.o.Instance, c.common, c.lastCommon}
+	for i := range c.events {
+		args = append(args, pdp.AppendEvent([]byte{byte(pdp.ClassThreat)}, &c.events[i]))
 	}
 	n, err := saveScript.Run(ctx, r.c, r.keys, args...).Int()
 	if err := r.noted(ctx, err); err != nil {

@@ -10,7 +10,7 @@ import "github.com/redis/go-redis/v9"
 //	T:order        sorted set: threat id by the number of its last change, removals included
 //	T:gone         sorted set: removed threat ids by the number of the removal; the newest 10,000
 //	T:floor        changes up to this number cannot be followed any more: removals were forgotten
-//	T:incident     hash: incident → id of its newest threat
+//	T:incident     hash: incident → id of its newest threat; and = and a common name → id of the newest threat that has it
 //	T:final        sorted set, all scores 0, which is by id, which is by time: threats whose status is final
 //	T:open         the same of the others
 //	T:sent         hash: instance → number of the last event that it put into its outbox
@@ -23,7 +23,7 @@ const redisPrefix = "thymus:{threats}:"
 //
 // KEYS: epoch seq body order gone floor incident final open sent outbox
 // ARGV: epoch, id, version that it is made from (0: none), JSON, 1 if final, incident, incident's threat as read, limit,
-// instance, events...
+// instance, common name, its threat as read, events...
 //
 // It returns 1 when stored, 0 when somebody else was first, -1 under another epoch.
 var saveScript = redis.NewScript(`
@@ -34,14 +34,24 @@ local cur = redis.call('HGET', body, id)
 local version = 0
 if cur then version = cjson.decode(cur).version end
 if version ~= tonumber(ARGV[3]) then return 0 end
-if ARGV[6] ~= '' and version == 0 and (redis.call('HGET', incident, ARGV[6]) or '') ~= ARGV[7] then return 0 end
+local function other(name, read)
+  return name ~= '' and (redis.call('HGET', incident, name) or '') ~= read
+end
+if other(ARGV[6], ARGV[7]) or other(ARGV[10], ARGV[11]) then return 0 end
 
+local function unname(name, id)
+  if name and redis.call('HGET', incident, name) == id then redis.call('HDEL', incident, name) end
+end
 local function remove(key)
   local old = redis.call('ZPOPMIN', key)[1]
   if not old then return false end
   local was = redis.call('HGET', body, old)
-  local name = was and cjson.decode(was).incident
-  if name and redis.call('HGET', incident, name) == old then redis.call('HDEL', incident, name) end
+  if was then
+    was = cjson.decode(was)
+    unname(was.incident, old)
+    if was.common then unname('=' .. was.common, old) end
+    for name in pairs(was.seen or {}) do unname(name, old) end
+  end
   redis.call('HDEL', body, old)
   local n = redis.call('INCR', seqk)
   redis.call('ZADD', order, n, old)
@@ -69,8 +79,10 @@ if ARGV[5] == '1' then
 else
   redis.call('ZADD', open, 0, id)
 end
-if ARGV[6] ~= '' then redis.call('HSET', incident, ARGV[6], id) end
-for i = 10, #ARGV do
+for _, name in ipairs({ARGV[6], ARGV[10]}) do
+  if name ~= '' then redis.call('HSET', incident, name, id) end
+end
+for i = 12, #ARGV do
   redis.call('RPUSH', outbox, redis.call('HINCRBY', sent, ARGV[9], 1) .. ':' .. ARGV[i])
 end
 return 1

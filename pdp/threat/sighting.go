@@ -16,6 +16,11 @@ type Sighting struct {
 	Count    int    // how often it was seen since it began, at least 1
 	At       int64  // when it was last seen, Unix nanoseconds
 	Reason   string // of a rise in severity
+	// Common, at most 1,024 bytes, names what sidecars that share a registry call alike, where each has its own name for
+	// the incident: what one of them sees is the incident that another has, if that has been quiet for no longer than
+	// Quiet. Empty: nobody else sees it.
+	Common string
+	Quiet  time.Duration
 }
 
 // Raiser makes threats of sightings.
@@ -26,11 +31,17 @@ type Raiser interface {
 	Raise(ctx context.Context, s Sighting) (t Threat, made bool, err error)
 }
 
-const maxIncident = 512
+const (
+	maxIncident = 512
+	maxCommon   = 1024
+)
 
 func (s *Sighting) check() error {
 	if s.Incident == "" || len(s.Incident) > maxIncident {
 		return &FieldError{"incident", fmt.Sprintf("expected 1 to %d bytes", maxIncident)}
+	}
+	if len(s.Common) > maxCommon {
+		return &FieldError{"common", fmt.Sprintf("expected at most %d bytes", maxCommon)}
 	}
 	if s.Count < 1 {
 		return &FieldError{"count", "expected at least 1"}
