@@ -22,6 +22,7 @@ type bridge struct {
 	ctx   topdown.BuiltinContext
 	ready bool
 	done  func() // ends the context
+	now   int64  // the evaluation's time, once somebody has asked
 	out   []val
 	err   error
 }
@@ -34,6 +35,14 @@ func (b *bridge) reset() {
 	*b = bridge{out: b.out[:0]}
 }
 
+// clock is the time of the evaluation, in Unix nanoseconds: the same for all who ask.
+func (b *bridge) clock() int64 {
+	if b.now == 0 {
+		b.now = time.Now().UnixNano()
+	}
+	return b.now
+}
+
 // budgetCancel lets OPA's builtins see the deadline.
 type budgetCancel struct{ b *pdp.Budget }
 
@@ -43,7 +52,7 @@ func (c budgetCancel) Cancelled() bool { return c.b.Stopped() }
 func (m *machine) context() *topdown.BuiltinContext {
 	b := &m.bridge
 	if !b.ready {
-		now := strconv.FormatInt(time.Now().UnixNano(), 10)
+		now := strconv.FormatInt(b.clock(), 10)
 		ctx := context.Background()
 		if m.prog.context != nil {
 			ctx, b.done = m.prog.context(m.budget)

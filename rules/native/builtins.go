@@ -4,14 +4,23 @@ import (
 	"math/bits"
 	"strings"
 	"unicode/utf8"
-	"unsafe"
 )
 
 // native is a builtin of our own. It answers with false where the arguments are not of the types it knows, and OPA's
 // implementation is asked: it has the error message.
 type native func(m *machine, a []val) (val, bool)
 
-// natives are the builtins that policies call on every request.
+// ownBuiltin is this package's implementation; nil where it has none.
+func ownBuiltin(name string) native {
+	for _, table := range [...]map[string]native{natives, textBuiltins, collectionBuiltins, timeBuiltins, tokenBuiltins, printing} {
+		if f := table[name]; f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// natives are comparisons, and questions about a value.
 var natives = map[string]native{
 	"eq":    func(m *machine, a []val) (val, bool) { return boolVal(m.equal(a[0], a[1])), true },
 	"equal": func(m *machine, a []val) (val, bool) { return boolVal(m.equal(a[0], a[1])), true },
@@ -21,24 +30,7 @@ var natives = map[string]native{
 	"gt":    func(m *machine, a []val) (val, bool) { return boolVal(m.compare(a[0], a[1]) > 0), true },
 	"gte":   func(m *machine, a []val) (val, bool) { return boolVal(m.compare(a[0], a[1]) >= 0), true },
 
-	"plus":  integers(func(a, b int64) (int64, bool) { s := a + b; return s, (s > a) == (b > 0) }),
-	"minus": integersOr(func(a, b int64) (int64, bool) { s := a - b; return s, (s < a) == (b > 0) }, difference),
-	"mul":   integers(product),
-
-	"startswith": onTexts(strings.HasPrefix),
-	"endswith":   onTexts(strings.HasSuffix),
-	"contains":   onTexts(strings.Contains),
-	"lower":      onText(func(s string) string { return strings.ToLower(s) }),
-	"upper":      onText(func(s string) string { return strings.ToUpper(s) }),
-
-	"internal.member_2": member,
-	"internal.member_3": memberAt,
-	"count":             count,
-	"object.get":        objectGet,
-
-	"concat":            concat,
 	"type_name":         typeName,
-	"json.marshal":      jsonMarshal,
 	"net.cidr_contains": cidrContainsAny,
 	"net.cidr_is_valid": cidrIsValid,
 
@@ -97,6 +89,9 @@ func integersOr(f func(a, b int64) (int64, bool), other func(m *machine, a, b va
 }
 
 func product(a, b int64) (int64, bool) {
+	if a == int64(int32(a)) && b == int64(int32(b)) {
+		return a * b, true
+	}
 	if a < 0 || b < 0 {
 		return 0, false
 	}
@@ -115,24 +110,6 @@ func difference(m *machine, a, b val) (val, bool) {
 		}
 	}
 	return nodeVal(set, n), true
-}
-
-func onTexts(f func(s, t string) bool) native {
-	return func(_ *machine, a []val) (val, bool) {
-		if a[0].kind != text || a[1].kind != text {
-			return val{}, false
-		}
-		return boolVal(f(a[0].str(), a[1].str())), true
-	}
-}
-
-func onText(f func(string) string) native {
-	return func(_ *machine, a []val) (val, bool) {
-		if a[0].kind != text {
-			return val{}, false
-		}
-		return strVal(f(a[0].str())), true
-	}
 }
 
 func member(m *machine, a []val) (val, bool) {
@@ -196,54 +173,6 @@ func objectGet(m *machine, a []val) (val, bool) {
 	return x, true
 }
 
-// makeText is a text that an evaluation made of b's bytes, which lie at the end of m.text.
-func (m *machine) makeText(from int) val {
-	b := m.text[from:]
-	if len(b) == 0 {
-		return val{kind: text}
-	}
-	return val{kind: text, p: unsafe.Pointer(&b[0]), n: int64(len(b))}
-}
-
-// maxConcat is from where on the cost of joining texts is for whoever bounds builtins to judge.
-const maxConcat = 1 << 20
-
-func concat(m *machine, a []val) (val, bool) {
-	if a[0].kind != text || a[1].kind != array && a[1].kind != set {
-		return val{}, false
-	}
-	n := m.lower(a[1])
-	n.sort(m, a[1].kind)
-	size := 0
-	for _, e := range n.e {
-		if e.kind != text {
-			return val{}, false
-		}
-		size += int(e.n + a[0].n)
-	}
-	if size > maxConcat {
-		return val{}, false
-	}
-	from := len(m.text)
-	for i, e := range n.e {
-		if i > 0 {
-			m.text = append(m.text, a[0].str()...)
-		}
-		m.text = append(m.text, e.str()...)
-	}
-	return m.makeText(from), true
-}
-
 func typeName(_ *machine, a []val) (val, bool) {
 	return strVal([...]string{null: "null", boolean: "boolean", number: "number", text: "string", array: "array", object: "object", set: "set"}[a[0].kind]), true
-}
-
-// jsonMarshal knows numbers and booleans, which are their own text.
-func jsonMarshal(m *machine, a []val) (val, bool) {
-	if a[0].kind != boolean && !a[0].isInt() {
-		return val{}, false
-	}
-	from := len(m.text)
-	m.text = m.appendJSON(m.text, a[0])
-	return m.makeText(from), true
 }

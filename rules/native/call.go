@@ -1,6 +1,8 @@
 package native
 
 import (
+	"strings"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
@@ -200,7 +202,10 @@ func (c *compiler) callee(from *group, ref ast.Ref) (caller, int, error) {
 		return nil, 0, unable(nil, "unknown function %s", name)
 	}
 	slow := bridged(b, f)
-	if fast := natives[name]; fast != nil {
+	if fast := ownBuiltin(name); fast != nil {
+		if c.prog.zones == nil && strings.HasPrefix(name, "time.") {
+			c.prog.zones = &zones{}
+		}
 		return quick(fast, slow), b.Decl.Arity(), nil
 	}
 	return slow, b.Decl.Arity(), nil

@@ -55,6 +55,7 @@ type program struct {
 	capabilities *ast.Capabilities
 	values       cache.InterQueryValueCache
 	queries      cache.InterQueryCache
+	zones        *zones // nil: no rule asks for a time
 }
 
 func (p *program) policy(n int32) int32 {

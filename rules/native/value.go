@@ -53,6 +53,11 @@ func strVal(s string) val {
 	return val{kind: text, p: unsafe.Pointer(unsafe.StringData(s)), n: int64(len(s))}
 }
 
+// lentText is a text of bytes that are lent, not none.
+func lentText(b []byte) val {
+	return val{kind: text, p: unsafe.Pointer(&b[0]), n: int64(len(b))}
+}
+
 func nodeVal(k kind, n *node) val { return val{kind: k, p: unsafe.Pointer(n)} }
 
 func (v val) isFalse() bool { return v.kind == boolean && v.n == 0 }
