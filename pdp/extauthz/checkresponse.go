@@ -110,7 +110,7 @@ func (t *turn) appendOK(dst []byte) []byte {
 	}
 	t.downstream(func(name, value string, more bool) { dst = appendHeader(dst, 6, name, value, more) })
 	if o := &t.object; o.doc != nil {
-		eachHeader(o.doc, o.setQuery, func(key, value string, _ bool) { dst = appendPair(dst, 7, key, value) })
+		eachHeader(o.doc, o.setQuery, func(key, value string, _ bool) { dst = appendPair(dst, 7, queryPart(key), queryPart(value)) })
 		eachString(o.doc, o.removeQuery, func(key string) { dst = appendField(dst, 8, key) })
 	}
 	return shut(dst, at)

@@ -46,6 +46,25 @@ func appendValue(dst []byte, s string) []byte {
 	return dst
 }
 
+// queryPart is a name or a value that a policy puts into a query. Envoy writes both as they come: what would end the query
+// or the request line is percent-encoded. What parts parameters and what is encoded already is the author's.
+func queryPart(s string) string {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c > '~' || c == '#' {
+			dst := append([]byte(nil), s[:i]...)
+			for ; i < len(s); i++ {
+				if c := s[i]; c <= ' ' || c > '~' || c == '#' {
+					dst = append(dst, '%', upperHex[c>>4], upperHex[c&15])
+				} else {
+					dst = append(dst, c)
+				}
+			}
+			return string(dst)
+		}
+	}
+	return s
+}
+
 // isToken says whether s may name a header (RFC 9110, 5.6.2).
 func isToken(s string) bool {
 	for i := range len(s) {

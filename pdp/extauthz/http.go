@@ -84,7 +84,10 @@ func (t *turn) reply(ctx *fasthttp.RequestCtx, envoy bool) {
 		if name[0] == ':' {
 			return // Envoy alone knows them
 		}
-		if more {
+		if earlier := h.Peek(name); more && len(earlier) > 0 && !lowered(name, "set-cookie") {
+			// Of several fields Envoy and nginx take one; a list is the same (RFC 9110, 5.3).
+			h.Set(name, string(earlier)+","+value)
+		} else if more {
 			h.Add(name, value)
 		} else {
 			h.Set(name, value)
