@@ -16,6 +16,7 @@ const (
 type cursor struct {
 	b        []byte
 	pos, end int
+	cut      bool // what is said to go beyond the end ends there
 }
 
 func (c *cursor) more() bool { return c.pos < c.end }
@@ -46,9 +47,10 @@ func (c *cursor) tag() (num uint32, wire uint8, ok bool) {
 // bytes is where the content of a length-delimited field begins and ends.
 func (c *cursor) bytes() (off, end int, ok bool) {
 	n, ok := c.varint()
-	if !ok || n > uint64(c.end-c.pos) {
+	if !ok || n > uint64(c.end-c.pos) && !c.cut {
 		return 0, 0, false
 	}
+	n = min(n, uint64(c.end-c.pos))
 	off = c.pos
 	c.pos += int(n)
 	return off, c.pos, true

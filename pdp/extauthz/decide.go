@@ -22,12 +22,16 @@ func (t *turn) refuse(cause string) {
 func (t *turn) decide(surface pdp.Surface, peer *pdp.Peer) {
 	d := &t.tape.doc
 	at := d.Open(pdp.Span{}, pdp.Object)
+	t.tape.cut = t.cut
 	n, ok := t.tape.members(len(fixed), len(fixed)+t.size, checkRequest)
 	d.End(at, n)
 	v := look(d)
 	switch {
-	case !ok && v.method.Len == 0:
-		t.refuse("the call cannot be read")
+	case v.method.Len == 0 && t.cut:
+		t.refuse(causeLarge)
+		return
+	case v.method.Len == 0 && !ok:
+		t.refuse(causeUnread)
 		return
 	case v.http < 0 || v.method.Len == 0:
 		t.refuse("the call has no attributes of an HTTP request")
@@ -39,10 +43,13 @@ func (t *turn) decide(surface pdp.Surface, peer *pdp.Peer) {
 		return
 	}
 	t.call = call
-	if ok {
+	switch {
+	case ok:
 		t.ask(&v, surface, peer)
-	} else {
-		t.unread(v.method, v.path, surface, "the call cannot be read")
+	case t.cut:
+		t.unread(v.method, v.path, surface, causeLarge)
+	default:
+		t.unread(v.method, v.path, surface, causeUnread)
 	}
 	t.conclude()
 }
@@ -67,8 +74,8 @@ func (t *turn) ask(v *view, surface pdp.Surface, peer *pdp.Peer) {
 			fault = cause
 		}
 	}
-	if t.size > t.m.o.MaxBody {
-		blame("the call is larger than extauthz.max_body")
+	if t.cut || t.size > t.m.o.MaxBody {
+		blame(causeLarge)
 	}
 	raw, query := splitPath(v)
 	canonical, ambiguous, ok := t.canonical(v, raw)

@@ -15,6 +15,7 @@ import (
 // could hide it: a field that comes twice, and a map whose entries are parted by other fields.
 type tape struct {
 	doc     pdp.Doc
+	cut     bool                // the message's end is missing: what is said to go beyond it ends with it
 	keys    map[string]struct{} // of a large map
 	pairs   []pair              // of a query
 	scanned []pdp.Node          // of a JSON body
@@ -34,7 +35,7 @@ func (t *tape) load(n int) {
 // members lays the message that lies in the text from off to end as the members of the object that is open, and
 // returns how many there are.
 func (t *tape) members(off, end int, m *message) (n int, ok bool) {
-	c := cursor{t.doc.Text, off, end}
+	c := cursor{t.doc.Text, off, end, t.cut}
 	var seen uint32
 	for c.more() {
 		num, wire, ok := c.tag()
@@ -192,7 +193,7 @@ func (t *tape) entries(c *cursor, f *field) bool {
 }
 
 func (t *tape) entry(off, end int, f *field) bool {
-	c := cursor{t.doc.Text, off, end}
+	c := cursor{t.doc.Text, off, end, t.cut}
 	var part [3]pdp.Span
 	var seen [3]bool
 	for c.more() {

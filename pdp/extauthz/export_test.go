@@ -1,10 +1,12 @@
 package extauthz
 
 import (
-	"context"
+	"time"
 
 	auth "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/protobuf/proto"
+
+	"thymus/pdp"
 )
 
 // Canonical is the canonical path of a raw one, for tests.
@@ -45,8 +47,20 @@ func Ask(m *Mesh, message []byte) (permit, ok bool) {
 	t := m.turn()
 	defer t.release()
 	t.load(message)
-	m.check(context.Background(), t)
+	m.check(t, &pdp.Peer{})
 	var r auth.CheckResponse
 	err := proto.Unmarshal(t.out, &r)
 	return r.GetStatus().GetCode() == 0, err == nil && (r.GetOkResponse() != nil || r.GetDeniedResponse() != nil)
+}
+
+// Sweep ends connections that have stalled by now, for tests.
+func Sweep(m *Mesh, now time.Time) { m.server.conns.sweep(now) }
+
+// Calls is how many calls are under way, for tests.
+func Calls(m *Mesh) int64 { return m.server.calls.Load() }
+
+// Busy makes as many calls look as if they were under way, for tests.
+func Busy(m *Mesh) (done func()) {
+	m.server.calls.Add(maxCalls)
+	return func() { m.server.calls.Add(-maxCalls) }
 }

@@ -48,7 +48,7 @@ func (m *Mesh) Serve(ctx *fasthttp.RequestCtx, peer *pdp.Peer) {
 func (t *turn) load(message []byte) {
 	t.tape.load(len(message))
 	t.tape.doc.Text = append(t.tape.doc.Text, message...)
-	t.size = len(message)
+	t.size, t.cut = len(message), false
 }
 
 // reject denies a call whose proxy did not say what it has to. Where it names the action, that is a decision.
@@ -58,7 +58,7 @@ func (t *turn) reject(cause string) {
 		return
 	}
 	t.tape.load(0)
-	t.size = 0
+	t.size, t.cut = 0, false
 	call, err := t.m.o.Engine.Begin(1)
 	if err != nil {
 		t.refuse(err.Error())

@@ -24,6 +24,7 @@ type Mesh struct {
 	took     [pdp.Surfaces]*metrics.Histogram
 	panics   atomic.Uint64
 	refused  atomic.Uint64
+	stalled  atomic.Uint64
 
 	server grpcServer
 }
@@ -84,10 +85,11 @@ func (m *Mesh) Requests(f pdp.Surface) (metrics.Snapshot, bool) {
 type Counts struct {
 	Panics  uint64 // calls that ended in one; each was denied
 	Refused uint64 // gRPC connections beyond the limit, or of a uid that may not
+	Stalled uint64 // gRPC connections that were ended because a call of theirs did not go on arriving
 }
 
 // Counts are the other counters.
-func (m *Mesh) Counts() Counts { return Counts{m.panics.Load(), m.refused.Load()} }
+func (m *Mesh) Counts() Counts { return Counts{m.panics.Load(), m.refused.Load(), m.stalled.Load()} }
 
 // ask is the entrypoint of ours in a snapshot, found once a snapshot.
 func (m *Mesh) ask(s *pdp.Snapshot) *entry {
@@ -117,7 +119,11 @@ type turn struct {
 	call   *engine.Call
 	reader engine.Reader
 
-	size   int // bytes of the message
+	size   int     // bytes of the message that are kept
+	cut    bool    // there was more of it
+	cause  string  // why there is none
+	head   [5]byte // in front of a message
+	packed []byte  // a compressed message
 	answer answer
 	object object // what the entrypoint said
 	out    []byte // the answer, encoded
@@ -146,8 +152,9 @@ func (t *turn) end(f pdp.Surface) {
 // release gives the turn back.
 func (t *turn) release() {
 	if cap(t.tape.doc.Text) > keep || cap(t.tape.doc.Nodes) > keep/8 || cap(t.tape.scanned) > keep/8 ||
-		cap(t.frame) > keep || cap(t.out) > keep || cap(t.paths.want) > keep || t.size > keep {
-		t.tape, t.scan, t.frame, t.out, t.paths = tape{}, wire.NewScanner(), nil, nil, pathBuffers{}
+		cap(t.frame) > keep || cap(t.out) > keep || cap(t.paths.want) > keep ||
+		cap(t.packed) > keep || t.size > keep {
+		t.tape, t.scan, t.frame, t.out, t.paths, t.packed = tape{}, wire.NewScanner(), nil, nil, pathBuffers{}, nil
 	}
 	t.m.turns.Put(t)
 }

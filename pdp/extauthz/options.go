@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"thymus/internal/health"
 	"thymus/pdp/engine"
 )
 
@@ -39,7 +38,6 @@ const (
 // Options of a Mesh. Engine and Log are required.
 type Options struct {
 	Engine *engine.Engine
-	Health *health.Health // what gRPC's health service says; nil: always serving until Drain
 	Log    Log
 
 	Entrypoint string   // path below data of the rule that answers, parted by slashes; empty: as for every other surface
@@ -52,12 +50,13 @@ type Options struct {
 
 	ExposeReason bool // a denied client is told why
 	DryRun       bool // all is permitted, and what would have been is recorded
-	MaxBody      int  // bytes of a CheckRequest; 0: 4 MiB
+	MaxBody      int  // bytes of a CheckRequest; 0: 4 MiB. No more of one is ever kept
 
 	MaxConnections int // of the gRPC listeners together; 0: 16384
 }
 
-// Slack is how many bytes beyond MaxBody a call may have and still be answered as denied, rather than cut off.
+// Slack is how many bytes beyond MaxBody a call may have and still be read to its end. Over gRPC one that is longer is
+// denied before its end, over HTTP it is cut off.
 const Slack = 64 << 20
 
 // identity is a source, taken apart.

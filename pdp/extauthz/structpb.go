@@ -14,7 +14,7 @@ func (t *tape) structure(off, end, depth int) (n int, ok bool) {
 		return 0, false
 	}
 	at := int32(len(t.doc.Nodes)) - 1 // the object that is open
-	c := cursor{t.doc.Text, off, end}
+	c := cursor{t.doc.Text, off, end, t.cut}
 	for c.more() {
 		num, wire, ok := c.tag()
 		if !ok {
@@ -38,7 +38,7 @@ func (t *tape) structure(off, end, depth int) (n int, ok bool) {
 }
 
 func (t *tape) structEntry(off, end, depth int) bool {
-	c := cursor{t.doc.Text, off, end}
+	c := cursor{t.doc.Text, off, end, t.cut}
 	var part [3]pdp.Span
 	for c.more() {
 		num, wire, ok := c.tag()
@@ -57,7 +57,7 @@ func (t *tape) structEntry(off, end, depth int) bool {
 
 // dynamic lays a google.protobuf.Value, which is one of null 1, number 2, string 3, bool 4, Struct 5, ListValue 6.
 func (t *tape) dynamic(key pdp.Span, off, end, depth int) bool {
-	c := cursor{t.doc.Text, off, end}
+	c := cursor{t.doc.Text, off, end, t.cut}
 	if !c.more() {
 		t.doc.Add(key, pdp.Null, pdp.Span{})
 		return true
@@ -111,7 +111,7 @@ func (t *tape) dynamics(key pdp.Span, off, end, depth int) bool {
 		return false
 	}
 	at, n := t.doc.Open(key, pdp.Array), 0
-	c := cursor{t.doc.Text, off, end}
+	c := cursor{t.doc.Text, off, end, t.cut}
 	for c.more() {
 		num, wire, ok := c.tag()
 		if !ok || num != 1 || wire != wireBytes {
