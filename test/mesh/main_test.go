@@ -250,6 +250,7 @@ type reply struct {
 	headers http.Header
 	body    string
 	app     *seen // nil: the application was not asked
+	last    bool  // of its connection
 }
 
 // send writes a request byte for byte: no client library tidies its path.
@@ -290,7 +291,7 @@ func readReply(from *bufio.Reader, method string) (*reply, error) {
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, err
 	}
-	r := &reply{status: resp.StatusCode, headers: resp.Header, body: string(text)}
+	r := &reply{status: resp.StatusCode, headers: resp.Header, body: string(text), last: resp.Close}
 	if resp.Header.Get("X-From") == "application" {
 		if r.app = (&seen{}); method == "HEAD" {
 			return r, nil
