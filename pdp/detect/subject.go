@@ -25,6 +25,7 @@ type subject struct {
 	count    uint32
 	bins     uint32 // windows learnt from
 	limit    uint32 // calls in a window beyond which it is an anomaly
+	partial  bool   // the window at hand was begun in its middle, and teaches nothing
 	mean     float32
 	variance float32
 }
@@ -81,9 +82,11 @@ func (d *Watcher) observeRate(who key, s *subject, o *offence) {
 		return
 	}
 	if bin := d.now / d.rate.width; bin != s.bin || s.gen != d.gen {
-		if s.gen == d.gen && s.count > 0 && bin > s.bin {
+		if s.gen == d.gen && s.count > 0 && bin > s.bin && !s.partial {
 			s.learn(d.rate.deviations)
 		}
+		// Another policy set, like a start and a release from quarantine, begins in the middle of a window.
+		s.partial = s.gen != d.gen && s.bins > 0
 		s.bin, s.count, s.gen = bin, 0, d.gen
 	}
 	s.count++

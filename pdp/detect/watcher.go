@@ -235,7 +235,7 @@ func (d *Watcher) forgetAsked() {
 	for _, who := range asked {
 		if i := d.index.find(who); i >= 0 {
 			s := &d.subjects[i]
-			s.role, s.count = 0, 0
+			s.role, s.count, s.partial = 0, 0, true
 		}
 		if i := d.suspectIndex.find(who); i >= 0 {
 			d.clearSuspect(i)
