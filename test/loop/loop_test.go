@@ -135,6 +135,9 @@ func TestObserveOnlySays(t *testing.T) {
 	if d := s.ask("mallory", "admin", "read", "x"); d.Allowed || d.Reason != "by hand" {
 		t.Errorf("%+v", d)
 	}
+	if e := s.said("quarantine by an operator"); e == nil || e.Agent != "mallory" {
+		t.Errorf("no event says so: %+v", s.immune())
+	}
 }
 
 func TestTheBoundsOfSelfProtection(t *testing.T) {
