@@ -93,7 +93,7 @@ func quarantinePath(id, typ string) string {
 }
 
 func quarantineAddCommand(std Stdio) *cobra.Command {
-	cmd := &cobra.Command{Use: "add ID", Short: "Deny every call of a subject", Args: cobra.ExactArgs(1)}
+	cmd := &cobra.Command{Use: "add ID", Short: "Deny every call of a subject", Args: wanted("ID")}
 	flags, out := manageFlags(cmd), outputFlag(cmd)
 	typ := cmd.Flags().String("type", "agent", "the subject's `type`")
 	reason := cmd.Flags().String("reason", "", "`text` that becomes the decisions' reason")
@@ -135,8 +135,9 @@ func quarantineAddCommand(std Stdio) *cobra.Command {
 }
 
 func quarantineRemoveCommand(std Stdio) *cobra.Command {
-	cmd := &cobra.Command{Use: "remove ID", Short: "Release a subject", Args: cobra.ExactArgs(1)}
-	flags := manageFlags(cmd)
+	cmd := &cobra.Command{Use: "remove ID", Short: "Release a subject", Args: wanted("ID")}
+	flags, out := manageFlags(cmd), outputFlag(cmd)
+	complete(flags, cmd, std, 1, "/v1/immune/quarantine", func(q *remoteQuarantine) string { return line(q.AgentID) + "\t" + line(q.Type+" "+q.Reason) })
 	typ := cmd.Flags().String("type", "agent", "the subject's `type`")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		m, err := flags.open(std)
@@ -145,6 +146,9 @@ func quarantineRemoveCommand(std Stdio) *cobra.Command {
 		}
 		if _, _, err := m.do(cmd.Context(), send{method: http.MethodDelete, path: quarantinePath(args[0], *typ)}); err != nil {
 			return err
+		}
+		if out.json() {
+			return writeJSON(std.Out, map[string]string{"type": *typ, "agent_id": args[0], "outcome": "released"})
 		}
 		_, err = fmt.Fprintf(std.Out, "%s %s is released\n", line(*typ), line(args[0]))
 		return err

@@ -15,6 +15,7 @@ type output string
 func outputFlag(cmd *cobra.Command) *output {
 	o := output("table")
 	cmd.Flags().VarP(&o, "output", "o", "table or json")
+	oneOf(cmd, "output", "table", "json")
 	return &o
 }
 

@@ -22,7 +22,7 @@ func policyCommand(std Stdio) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(validateCommand(std), testCommand(std), listCommand(std), convertCommand(std),
-		getCommand(std), applyCommand(std), deleteCommand(std), rollbackCommand(std), diffCommand(std))
+		getCommand(std), historyCommand(std), policyStatsCommand(std), applyCommand(std), deleteCommand(std), rollbackCommand(std), diffCommand(std))
 	return cmd
 }
 
@@ -41,8 +41,19 @@ func listCommand(std Stdio) *cobra.Command {
 	}
 	flags := manageFlags(cmd)
 	running := cmd.Flags().Bool("running", false, "ask the running sidecar, as does --management")
+	stored := cmd.Flags().Bool("stored", false, "those that the management API stored, "+storedHelp)
 	out := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if *stored {
+			if len(args) > 0 || *running || flags.at != "" {
+				return errors.New("--stored goes with neither policy paths, --running nor --management")
+			}
+			cfg, err := flags.source.load(std, nil, false)
+			if err != nil {
+				return err
+			}
+			return listStored(cfg, std, out.json())
+		}
 		if *running || flags.at != "" {
 			if len(args) > 0 {
 				return errors.New("expected policy paths, or --running or --management")

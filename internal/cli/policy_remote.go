@@ -103,6 +103,15 @@ type refusal struct {
 	} `json:"errors"`
 }
 
+// ofCaller says whether it is about who asks, and so would be the same for whatever else is asked.
+func (r *refusal) ofCaller() bool {
+	switch r.status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
+		return true
+	}
+	return false
+}
+
 func (r *refusal) Error() string {
 	head := fmt.Sprintf("%s: %d %s", r.name, r.status, http.StatusText(r.status))
 	if len(r.Errors) > 0 {
@@ -169,6 +178,9 @@ func (m *manager) do(ctx context.Context, q send) ([]byte, http.Header, error) {
 	}
 	r := &refusal{name: m.name, status: res.StatusCode}
 	_ = json.Unmarshal(body, r) // what is no problem of RFC 9457 is told by its status
+	if r.status == http.StatusUnauthorized && m.token == "" {
+		r.Detail += "; --token-file, or management.token_file in the configuration, names the file that holds one"
+	}
 	return nil, res.Header, r
 }
 

@@ -30,7 +30,7 @@ func applyCommand(std Stdio) *cobra.Command {
 		Long: `Store each policy (.json, .yaml, .yml, .rego; a folder stands for those in it, - for standard input) in a running
 sidecar, in place of the one of its id or as a new one. What is the same already is not changed. Each is taken or refused
 by itself.`,
-		Args: cobra.MinimumNArgs(1),
+		Args: some("FILE"),
 	}
 	flags, out := manageFlags(cmd), outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -216,8 +216,7 @@ func (m *manager) apply(ctx context.Context, d *draftFile) (applied, error) {
 		return a, err
 	}
 	body, after, err := m.do(ctx, send{method: http.MethodPut, path: policyPath(d.id), media: d.media, body: d.text})
-	if errors.As(err, &refused) && (refused.status == http.StatusUnprocessableEntity || refused.status == http.StatusConflict ||
-		refused.status == http.StatusBadRequest) {
+	if errors.As(err, &refused) && !refused.ofCaller() {
 		a.Outcome, a.Problem = refusedOutcome, refused.Error()
 		return a, nil
 	}

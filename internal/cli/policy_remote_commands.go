@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -72,18 +73,30 @@ func getCommand(std Stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get ID",
 		Short: "Print a policy of a running sidecar: its source, or with -o json all that is known of it",
-		Args:  cobra.ExactArgs(1),
+		Args:  wanted("ID"),
 	}
 	flags, out := manageFlags(cmd), outputFlag(cmd)
-	revision := cmd.Flags().Uint64("revision", 0, "as it was at this `revision`")
+	revision := revisionFlag(cmd, "revision", "as it was at this `revision`")
+	stored := cmd.Flags().Bool("stored", false, "one that lies "+storedHelp)
+	flags.completeIDs(cmd, std, 1)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if *stored {
+			if *revision > 0 || flags.at != "" {
+				return errors.New("--stored goes with neither --revision nor --management")
+			}
+			cfg, err := flags.source.load(std, nil, false)
+			if err != nil {
+				return err
+			}
+			return getStored(cfg, std, args[0], out.json())
+		}
 		m, err := flags.open(std)
 		if err != nil {
 			return err
 		}
 		path := policyPath(args[0])
 		if *revision > 0 {
-			path += "/revisions/" + strconv.FormatUint(*revision, 10)
+			path += "/revisions/" + strconv.FormatUint(uint64(*revision), 10)
 		}
 		if out.json() {
 			var doc json.RawMessage
@@ -166,45 +179,23 @@ func indented(text []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-func deleteCommand(std Stdio) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "delete ID...",
-		Short: "Remove policies from a running sidecar; their history stays, and rollback brings them back",
-		Args:  cobra.MinimumNArgs(1),
-	}
-	flags := manageFlags(cmd)
-	revision := cmd.Flags().Uint64("if-revision", 0, "only if the policy is at this `revision`")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		m, err := flags.open(std)
-		if err != nil {
-			return err
-		}
-		for _, id := range args {
-			if _, _, err := m.do(cmd.Context(), send{method: http.MethodDelete, path: policyPath(id), ifMatch: tagOf(*revision)}); err != nil {
-				return err
-			}
-			fmt.Fprintf(std.Out, "%s deleted\n", line(id))
-		}
-		return nil
-	}
-	return cmd
-}
-
 // tagOf is the entity tag of a revision; empty for 0.
-func tagOf(revision uint64) string {
-	if revision == 0 {
+func tagOf(n revision) string {
+	if n == 0 {
 		return ""
 	}
-	return `"` + strconv.FormatUint(revision, 10) + `"`
+	return `"` + n.String() + `"`
 }
 
 func rollbackCommand(std Stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rollback ID REVISION",
 		Short: "Return a policy of a running sidecar to an earlier revision",
-		Args:  cobra.ExactArgs(2),
+		Args:  wanted("ID", "REVISION"),
 	}
 	flags, out := manageFlags(cmd), outputFlag(cmd)
+	ifRevision := revisionFlag(cmd, "if-revision", "only if the policy is at this `revision` now")
+	flags.completeIDs(cmd, std, 1)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		n, err := strconv.ParseUint(args[1], 10, 62)
 		if err != nil || n == 0 {
@@ -214,12 +205,14 @@ func rollbackCommand(std Stdio) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		var doc json.RawMessage
-		if err := m.post(cmd.Context(), http.MethodPost, policyPath(args[0])+"/rollback", map[string]uint64{"revision": n}, &doc); err != nil {
+		body := fmt.Appendf(nil, `{"revision":%d}`, n)
+		doc, _, err := m.do(cmd.Context(), send{method: http.MethodPost, path: policyPath(args[0]) + "/rollback", media: "application/json",
+			body: body, ifMatch: tagOf(*ifRevision)})
+		if err != nil {
 			return err
 		}
 		if out.json() {
-			return writeJSON(std.Out, doc)
+			return writeJSON(std.Out, json.RawMessage(doc))
 		}
 		var p remotePolicy
 		if err := m.read(doc, &p); err != nil {

@@ -112,7 +112,7 @@ func (s *sidecar) open(ctx context.Context) (err error) {
 	}
 	s.engine = engine.New(o)
 	if err = s.policies.start(ctx, s.engine); err != nil {
-		return err
+		return storedHint(err)
 	}
 	s.immunity.start(ctx)
 	s.health = health.New(s.checks()...)

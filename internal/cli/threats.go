@@ -39,13 +39,25 @@ type remoteThreat struct {
 	Resolution  string          `json:"resolution"`
 }
 
+// completeThreats lets the shell complete ids of threats.
+func (m *managementFlags) completeThreats(cmd *cobra.Command, std Stdio) {
+	complete(m, cmd, std, 1, "/v1/threats", func(t *remoteThreat) string {
+		return line(t.ID) + "\t" + line(t.Severity+" "+t.Status+" "+t.Type+" "+t.Source)
+	})
+}
+
 func threatsListCommand(std Stdio) *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Short: "List threats, newest first", Args: cobra.NoArgs}
 	flags, out := manageFlags(cmd), outputFlag(cmd)
 	status := cmd.Flags().StringSlice("status", nil, "only `these`, such as OPEN,INVESTIGATING")
 	severity := cmd.Flags().StringSlice("severity", nil, "only `these`, such as HIGH,CRITICAL")
+	oneOf(cmd, "status", "OPEN", "INVESTIGATING", "ESCALATED", "MITIGATED", "RESOLVED", "CLOSED")
+	oneOf(cmd, "severity", "LOW", "MEDIUM", "HIGH", "CRITICAL")
 	limit := cmd.Flags().Int("limit", 100, "at most this `many`; 0 is all")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *limit < 0 {
+			return fmt.Errorf("--limit: got %d, expected 0 or more", *limit)
+		}
 		m, err := flags.open(std)
 		if err != nil {
 			return err
@@ -79,8 +91,9 @@ func threatsListCommand(std Stdio) *cobra.Command {
 }
 
 func threatsShowCommand(std Stdio) *cobra.Command {
-	cmd := &cobra.Command{Use: "show ID", Short: "Show one threat", Args: cobra.ExactArgs(1)}
+	cmd := &cobra.Command{Use: "show ID", Short: "Show one threat", Args: wanted("ID")}
 	flags, out := manageFlags(cmd), outputFlag(cmd)
+	flags.completeThreats(cmd, std)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		m, err := flags.open(std)
 		if err != nil {
@@ -96,9 +109,11 @@ func threatsShowCommand(std Stdio) *cobra.Command {
 }
 
 func threatsResolveCommand(std Stdio) *cobra.Command {
-	cmd := &cobra.Command{Use: "resolve ID", Short: "Resolve a threat, or move it on to --status", Args: cobra.ExactArgs(1)}
+	cmd := &cobra.Command{Use: "resolve ID", Short: "Resolve a threat, or move it on to --status", Args: wanted("ID")}
 	flags, out := manageFlags(cmd), outputFlag(cmd)
+	flags.completeThreats(cmd, std)
 	status := cmd.Flags().String("status", "RESOLVED", "INVESTIGATING, ESCALATED, MITIGATED, RESOLVED or CLOSED")
+	oneOf(cmd, "status", "INVESTIGATING", "ESCALATED", "MITIGATED", "RESOLVED", "CLOSED")
 	resolution := cmd.Flags().String("resolution", "", "`text` that says what was done")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		m, err := flags.open(std)

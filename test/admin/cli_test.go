@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // cli runs a command against the sidecar.
@@ -35,6 +36,7 @@ func TestTheCommandLineManagesARunningSidecar(t *testing.T) {
 	write(t, filepath.Join(dir, "p", "night_test.rego"), "package x")
 	write(t, filepath.Join(dir, "p", "readme.txt"), "none")
 	write(t, filepath.Join(dir, "bad.yaml"), "policy_id: bad\nrules:\n- {rule_id: r, effect: alow}\n")
+	write(t, filepath.Join(dir, "lib.rego"), "package policies.lib\n\nf := 1\n")
 	write(t, filepath.Join(dir, "more.json"), strings.Replace(spending, `"value":100`, `"value":200`, 1))
 	threat := s.must(201, "POST", "/v1/threats", `{"type":"probe","source":"waf","severity":"HIGH"}`).field("threat_id").(string)
 	for _, x := range []struct {
@@ -58,9 +60,19 @@ func TestTheCommandLineManagesARunningSidecar(t *testing.T) {
 		{"two revisions", "policy diff spending 2 2", 0, []string{""}, ""},
 		{"a file", "policy diff spending --file p/spending.json", 1, []string{"+          \"value\": 100\n"}, ""},
 		{"a rollback", "policy rollback spending 1", 0, []string{"spending is at revision 3"}, ""},
+		{"a rollback of what has moved on", "policy rollback spending 1 --if-revision 2", 2, nil, "412"},
+		{"the history", "policy history spending", 0, []string{"3 rolled_back to 1", "1 created", "token"}, ""},
+		{"what a policy did", "policy stats spending", 0, []string{"evaluations 0", "small 0 -"}, ""},
+		{"what all did", "policy stats", 0, []string{"total_policies 4"}, ""},
+		{"a library is refused", "policy apply lib.rego", 1, []string{"lib refused"}, "library"},
+		{"a missing argument", "policy rollback spending", 2, nil, "REVISION is missing"},
+		{"a revision that is none", "policy get spending --revision -1", 2, nil, "expected a number from 1"},
+		{"the state of a running sidecar is its own", "policy list --stored --set dir=state", 2, nil, "--stored goes with neither"},
 		{"a stale deletion", "policy delete spending --if-revision 1", 2, nil, "412"},
 		{"a deletion", "policy delete spending", 0, []string{"spending deleted"}, ""},
 		{"of nothing", "policy delete spending", 2, nil, "404"},
+		{"one refusal does not keep the others", "policy delete none night", 2, []string{"night deleted"}, "none: http"},
+		{"what is gone may be", "policy delete night --ignore-not-found -o json", 0, []string{`"outcome": "absent"`}, ""},
 		{"of what is built in", "policy delete admin_full_access", 2, nil, "policies.builtin"},
 		{"a file that is none", "policy apply none.json", 2, nil, "none.json"},
 		{"threats", "threats list --severity high", 0, []string{threat, "HIGH", "probe"}, ""},
@@ -102,5 +114,82 @@ func TestTheCommandLineFindsTheSidecarByItsConfiguration(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "guest_read_only") {
 		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+// thymus runs a command without a sidecar.
+func thymus(t *testing.T, dir string, args ...string) (out string, code int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), binary, args...)
+	cmd.Dir, cmd.Env = dir, []string{"HOME=" + dir}
+	b, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return string(b), cmd.ProcessState.ExitCode()
+}
+
+func TestAStoredPolicyThatKeepsASidecarFromStartingIsTakenOut(t *testing.T) {
+	dir := t.TempDir()
+	at := []string{"--set", "dir=" + filepath.Join(dir, "state")}
+	s := start(t, dir)
+	s.must(201, "POST", "/v1/policies", spending)
+	s.must(201, "PUT", "/v1/policies/night", module, "Content-Type", "text/plain")
+	if out, code := thymus(t, dir, append([]string{"policy", "list", "--stored"}, at...)...); code != 2 || !strings.Contains(out, "a sidecar is running on it") {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	s.kill()
+	write(t, filepath.Join(dir, "policies", "spend.yaml"), "policy_id: spending\nrules:\n- rule_id: file\n  effect: allow\n")
+	out, code := thymus(t, dir, append([]string{"serve", "--set", "events.ring.path=" + dir, "--set", "events.ring.size=4MiB", "--set", "data.listen=127.0.0.1:0",
+		"--set", "management.listen=127.0.0.1:0", "policies"}, at...)...)
+	if code != 2 || !strings.Contains(out, "is already defined by") || !strings.Contains(out, "thymus policy delete spending --stored") {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	for _, x := range []struct {
+		name string
+		args string
+		code int
+		has  string
+	}{
+		{"a list", "policy list --stored", 0, "spending"},
+		{"its source", "policy get night --stored", 0, module},
+		{"in lines of JSON", "policy get spending --stored", 0, "  \"policy_id\": \"spending\""},
+		{"all or none", "policy delete spending none --stored", 2, "none: no such policy"},
+		{"with a flag of a running one", "policy delete spending --stored --if-revision 1", 2, "--stored goes with neither"},
+		{"taken out", "policy delete spending --stored", 0, "spending deleted"},
+		{"once", "policy delete spending --stored", 2, "no such policy"},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			if out, code := thymus(t, dir, append(strings.Fields(x.args), at...)...); code != x.code || !strings.Contains(out, x.has) {
+				t.Fatalf("exit %d: %s", code, out)
+			}
+		})
+	}
+	s = start(t, dir, "policies")
+	if ok, rule := s.decide(buy); !ok || rule != "file" {
+		t.Fatalf("%t by %q", ok, rule)
+	}
+	eventually(t, 5*time.Second, "the event of what was taken out", func() bool { return len(s.events("policy.deleted")) == 1 })
+	if a := s.must(200, "GET", "/v1/policies/spending/revisions", ""); !strings.Contains(a.body, `"updated_by":"offline"`) {
+		t.Fatal(a.body)
+	}
+	s.must(200, "GET", "/v1/policies/night", "")
+}
+
+func TestTheShellCompletesIDs(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.must(201, "POST", "/v1/policies", spending)
+	token := filepath.Join(s.dir, "state", "management.token")
+	for args, want := range map[string]string{
+		"policy get --management " + s.management + " --token-file " + token: "spending\tSpending\n",
+		"policy rollback spending":         ":4\n",
+		"policy get --management http://h": ":4\n", // nobody is there, and nothing hangs
+		"policy list -o":                   "json\n",
+		"threats list --severity":          "CRITICAL\n",
+	} {
+		if out, code := thymus(t, s.dir, append(append([]string{"__complete"}, strings.Fields(args)...), "")...); code != 0 || !strings.Contains(out, want) {
+			t.Errorf("%s: exit %d: %s", args, code, out)
+		}
 	}
 }

@@ -1,0 +1,62 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"thymus/pdp"
+)
+
+// Kept is one stored policy as it lies in the store, whether it compiles or not.
+type Kept struct {
+	ID string
+	Revision
+}
+
+// Stored are the policies of a store that no Store has open, by id, without those that are deleted.
+func Stored(store pdp.Store) ([]Kept, error) {
+	heads, _, err := readHeads(store)
+	if err != nil {
+		return nil, err
+	}
+	var out []Kept
+	for id, r := range heads {
+		if r.Action != Deleted {
+			out = append(out, Kept{id, r.revision()})
+		}
+	}
+	slices.SortFunc(out, func(a, b Kept) int { return strings.Compare(a.ID, b.ID) })
+	return out, nil
+}
+
+// Drop deletes policies of a store that no Store has open: all of them or none. It compiles nothing, and so helps where
+// what is stored does not compile with what lies in files, and no sidecar starts. History and events are those of Delete:
+// the next start records the events.
+func Drop(store pdp.Store, now time.Time, who Actor, ids ...string) error {
+	heads, _, err := readHeads(store)
+	if err != nil {
+		return err
+	}
+	return store.Update(func(tx pdp.Tx) error {
+		for _, id := range ids {
+			head := heads[id]
+			if head == nil || head.Action == Deleted {
+				return fmt.Errorf("%s: %w", id, ErrNotFound)
+			}
+			next := &record{Action: Deleted, Name: head.Name, Version: head.Version}
+			next.number(true, head, now.UnixNano(), who)
+			e := deletedEvent(&Info{ID: id, Name: head.Name}, now.UnixNano())
+			e.Correlation = who.Correlation
+			if err := next.write(tx, id); err != nil {
+				return err
+			}
+			if err := tx.Owe(pdp.ClassAdmin, &e); err != nil {
+				return err
+			}
+			heads[id] = next
+		}
+		return nil
+	})
+}
