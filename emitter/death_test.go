@@ -35,7 +35,7 @@ func TestDeathAtEveryStep(t *testing.T) {
 		o.SetHookForTest(func(step int) { die(fmt.Sprintf("step %d", step)) })
 	})
 	r.watch = die
-	const records = 700 // several batches
+	const records = 2800 // several batches
 	for i := range records {
 		rec, c := r.record(i), pdp.ClassAllow
 		if i%7 == 0 {

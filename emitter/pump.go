@@ -39,9 +39,11 @@ type PumpOptions struct {
 
 // Bounds of the pump's rhythm.
 const (
-	batchBytes    = 64 << 10 // of lines after which a batch is journaled and the processor offered to others
-	batchRecords  = 1024
-	pollBusy      = time.Millisecond
+	batchBytes    = 256 << 10 // of lines after which a batch is journaled: what a batch costs beside its bytes is shared by 400 events
+	batchRecords  = 4096
+	yieldBytes    = 64 << 10 // of lines after which the processor is offered to others
+	pollLeast     = time.Millisecond
+	pollBusy      = 4 * time.Millisecond // in which 60,000 events a second fill a batch
 	pollIdle      = 50 * time.Millisecond
 	fillNanos     = 10 // in which a byte of the ring is filled at 100 MB/s, more than decisions can do
 	retryFirst    = 20 * time.Millisecond
@@ -63,12 +65,13 @@ type Pump struct {
 	origin Origin
 	tells  Telling // nil: what detectors find comes when it comes
 	emit   func(*pdp.Event)
-	visit  func(pos uint64, c pdp.Class, p []byte)
+	visit  func(pos uint64, c pdp.Class, p []byte) bool
 
 	// The batch at hand.
 	batch   journal.Batch
 	stopped bool   // the batch is full
 	limit   int    // bytes of lines that fill it
+	yield   int    // bytes of lines after which others may run
 	at      uint64 // position of the record at hand
 	number  int    // of the next event that a detector makes of it
 	rec     pdp.Record
@@ -99,8 +102,9 @@ func NewPump(o PumpOptions) *Pump {
 func (p *Pump) Run(ctx context.Context) error {
 	t := time.NewTimer(0)
 	defer t.Stop()
-	wait, prune := pollBusy, time.Now()
-	idle := max(pollBusy, min(pollIdle, time.Duration(p.o.Ring.Capacity())*fillNanos/2)) // a small ring is not left for long
+	rest := time.Duration(p.o.Ring.Capacity()) * fillNanos / 2 // a small ring is not left for long
+	busy, idle := max(pollLeast, min(pollBusy, rest)), max(pollLeast, min(pollIdle, rest))
+	wait, prune := busy, time.Now()
 	for {
 		n, full := p.fill()
 		if n > 0 && p.tells != nil {
@@ -110,7 +114,7 @@ func (p *Pump) Run(ctx context.Context) error {
 			if err := p.flush(ctx, t); err != nil {
 				return err
 			}
-			wait = pollBusy
+			wait = busy
 			if full {
 				runtime.Gosched()
 				continue
@@ -147,7 +151,7 @@ func (p *Pump) fill() (n int, full bool) {
 	b := &p.batch
 	b.Lines, b.Events, b.First, b.Last = b.Lines[:0], 0, 0, 0
 	b.Counts = [pdp.Classes]uint64{}
-	p.limit = batchBytes
+	p.limit, p.yield = batchBytes, yieldBytes
 	n = p.take(p.o.Ring.Cursor())
 	for c, shed := range p.o.Ring.Shed() {
 		b.Marks[markShed+c] = shed
@@ -160,10 +164,7 @@ func (p *Pump) fill() (n int, full bool) {
 func (p *Pump) take(from uint64) int {
 	p.stopped = false
 	before := p.records()
-	_, next := p.o.Ring.PollFrom(from, batchRecords, p.visit)
-	if !p.stopped {
-		p.batch.RingEnd = next
-	}
+	_, p.batch.RingEnd = p.o.Ring.PollFrom(from, batchRecords, p.visit)
 	return p.records() - before
 }
 
@@ -180,15 +181,16 @@ func (p *Pump) moved() bool {
 	return p.batch.RingEnd != p.o.Ring.Cursor() || p.batch.Marks != p.o.Journal.Last().Marks
 }
 
-// record takes one record of the ring into the batch.
-func (p *Pump) record(pos uint64, c pdp.Class, raw []byte) {
+// record takes one record of the ring into the batch, unless that is full.
+func (p *Pump) record(pos uint64, c pdp.Class, raw []byte) bool {
 	b := &p.batch
-	if p.stopped {
-		return
-	}
 	if len(b.Lines) >= p.limit {
-		p.stopped, b.RingEnd = true, pos
-		return
+		p.stopped = true
+		return false
+	}
+	if len(b.Lines) >= p.yield {
+		p.yield = len(b.Lines) + yieldBytes
+		runtime.Gosched()
 	}
 	b.Counts[c]++
 	var err error
@@ -203,6 +205,7 @@ func (p *Pump) record(pos uint64, c pdp.Class, raw []byte) {
 			p.o.Unreadable(pos, raw, err)
 		}
 	}
+	return true
 }
 
 func (p *Pump) decision(pos uint64, raw []byte) error {

@@ -8,12 +8,16 @@ import "thymus/pdp"
 //
 // p is lent until Advance. fn runs in the caller's goroutine and must not call Advance.
 func (r *Ring) Poll(max int, fn func(pos uint64, c pdp.Class, p []byte)) (n int, next uint64) {
-	return r.PollFrom(r.head.cursor.Load(), max, fn)
+	return r.PollFrom(r.head.cursor.Load(), max, func(pos uint64, c pdp.Class, p []byte) bool {
+		fn(pos, c, p)
+		return true
+	})
 }
 
 // PollFrom is Poll from further on: pos is what the last Poll or PollFrom returned as next, or the position of a record
-// that one delivered since the last Advance. A consumer takes more into the batch at hand with it.
-func (r *Ring) PollFrom(pos uint64, max int, fn func(pos uint64, c pdp.Class, p []byte)) (n int, next uint64) {
+// that one delivered since the last Advance. A consumer takes more into the batch at hand with it. Where fn returns
+// false it has not taken the record, and next is that record's position.
+func (r *Ring) PollFrom(pos uint64, max int, fn func(pos uint64, c pdp.Class, p []byte) bool) (n int, next uint64) {
 	if r.closed.Load() {
 		return 0, pos
 	}
@@ -27,7 +31,9 @@ func (r *Ring) PollFrom(pos uint64, max int, fn func(pos uint64, c pdp.Class, p 
 			break
 		}
 		if e.state == committed {
-			fn(pos, e.class, r.payload(pos, e.length))
+			if !fn(pos, e.class, r.payload(pos, e.length)) {
+				break
+			}
 			q.count[e.class]++
 			n++
 		}

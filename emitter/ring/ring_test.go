@@ -89,6 +89,46 @@ func TestRecordsComeBackWholeAndInOrder(t *testing.T) {
 	balanced(t, r)
 }
 
+func TestARecordThatIsNotTakenComesAgain(t *testing.T) {
+	r := heap(t, ring.Options{})
+	for i := range 10 {
+		r.Append(pdp.ClassDeny, []byte{byte(i)})
+	}
+	var taken []byte
+	room := 4
+	take := func(_ uint64, _ pdp.Class, p []byte) bool {
+		if room == 0 {
+			return false
+		}
+		room--
+		taken = append(taken, p[0])
+		return true
+	}
+	n, next := r.PollFrom(r.Cursor(), 10, take)
+	if n != 4 || len(taken) != 4 {
+		t.Fatalf("%d taken, %d delivered", len(taken), n)
+	}
+	if again, same := r.PollFrom(next, 10, take); again != 0 || same != next {
+		t.Fatalf("%d taken without room, position %d instead of %d", again, same, next)
+	}
+	room = 2
+	if n, next = r.PollFrom(next, 10, take); n != 2 { // further into the same batch
+		t.Fatalf("%d taken, want 2", n)
+	}
+	r.Advance(next)
+	balanced(t, r)
+	if done := r.Done()[pdp.ClassDeny]; done != 6 {
+		t.Fatalf("%d done, want 6", done)
+	}
+	room = 10
+	_, next = r.PollFrom(r.Cursor(), 10, take)
+	r.Advance(next)
+	if want := []byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}; !bytes.Equal(taken, want) {
+		t.Fatalf("taken %v, want %v", taken, want)
+	}
+	balanced(t, r)
+}
+
 func TestPollDoesNotMoveTheCursorAndAdvanceMayStopInTheMiddle(t *testing.T) {
 	r := heap(t, ring.Options{})
 	for i := range 10 {
