@@ -40,6 +40,10 @@ func (a *author) input() string {
 	if a.chance(2) {
 		ms = append(ms, fmt.Sprintf(`"m": {"x": {"y": %s}, "z": %s}`, v(), list()))
 	}
+	if !a.chance(4) {
+		ms = append(ms, fmt.Sprintf(`"t": %s, "d": %s`, a.pick(moments...), a.pick(`"2024-02-29T12:34:56Z"`, `"2024-12-31T23:59:59+02:00"`, `"2024-02-30T00:00:00Z"`, `"1h30m"`, `"x"`, "1")))
+		ms = append(ms, fmt.Sprintf(`"j": %s, "p": %s`, a.pick(jsonTexts...), a.pick(`"/svc/x/y"`, `"/svc"`, `"x/y"`, `" x "`, `"10.1.2.3"`, `"Xy"`, "1", `["x", "/svc"]`)))
+	}
 	if a.chance(2) {
 		ms = append(ms, fmt.Sprintf(`"pairs": [[%s, %s], [%s, 1]]`, v(), v(), v()))
 	}

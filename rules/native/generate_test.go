@@ -137,7 +137,9 @@ func (a *author) call() string {
 		return name + "(" + strings.Join(ts, ", ") + ")"
 	}
 	one := func() string { return a.term() }
-	switch a.r.Intn(30) {
+	switch a.r.Intn(45) {
+	case 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44:
+		return a.builtin()
 	case 0:
 		return "count(" + one() + ")"
 	case 1:
