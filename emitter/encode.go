@@ -13,12 +13,13 @@ type Encoder struct {
 	last       *Rows  // of the record before: revisions change rarely
 	common     []byte // what a decision's events share, with its opening brace
 	payload    []byte
+	at         stamp // of the event at hand
 	unresolved uint64
 }
 
 // NewEncoder makes one. rows finds the rows of a Seq and may return nil; mask may be nil.
 func NewEncoder(rows func(seq uint32) *Rows, mask *Mask) *Encoder {
-	return &Encoder{rows: rows, mask: mask}
+	return &Encoder{rows: rows, mask: mask, at: newStamp()}
 }
 
 // Unresolved is how many records referred to rows that are not on record any more: their events say so in the reason.
@@ -39,6 +40,7 @@ type view struct {
 func (e *Encoder) Decision(dst []byte, r *pdp.Record, o Origin, pos uint64) ([]byte, int) {
 	v := view{Record: r, ns: max(r.Time, 0), cut: r.Cut}
 	e.resolve(&v)
+	e.at.set(v.ns)
 	v.denied = r.Effect != pdp.None && !r.Flags.Has(pdp.FlagAllowed)
 
 	e.common = appendCommon(e.common[:0], &v)
@@ -97,8 +99,8 @@ func (e *Encoder) evaluated(dst []byte, v *view, id uint64) []byte {
 	start := len(dst)
 	input := v.Flags.Has(pdp.FlagInput) && len(v.Input) > 0
 	for {
-		dst = appendHead(dst[:start], pdp.SourcePolicy, v.ns, id, TypeEvaluated)
-		dst = e.masked(dst, appendEvaluated(e.scratch(dst), v, e.common, input))
+		dst = appendHead(dst[:start], pdp.SourcePolicy, &e.at, id, TypeEvaluated)
+		dst = e.masked(dst, appendEvaluated(e.scratch(dst), v, &e.at, e.common, input))
 		dst = appendTail(dst, v.Correlation)
 		if !input || len(dst)-start-1 <= MaxEvent {
 			return dst
@@ -110,7 +112,7 @@ func (e *Encoder) evaluated(dst []byte, v *view, id uint64) []byte {
 
 // short appends one of the three events that may follow policy.evaluated.
 func (e *Encoder) short(dst []byte, v *view, id uint64, typ string) []byte {
-	dst = appendHead(dst, pdp.SourcePolicy, v.ns, id, typ)
+	dst = appendHead(dst, pdp.SourcePolicy, &e.at, id, typ)
 	p := append(e.scratch(dst), e.common...)
 	if v.Flags.Has(pdp.FlagResource) {
 		p = append(p, `,"resource":`...)
@@ -127,7 +129,7 @@ func (e *Encoder) short(dst []byte, v *view, id uint64, typ string) []byte {
 	case TypeAudit:
 		p = append(p, `,"requires_audit":true,"audit_at":`...)
 	}
-	p = append(AppendSeconds(p, v.ns), '}')
+	p = append(e.at.seconds(p), '}')
 	return appendTail(e.masked(dst, p), v.Correlation)
 }
 
@@ -152,7 +154,8 @@ func (e *Encoder) masked(line, written []byte) []byte {
 // MaxEvent.
 func (e *Encoder) Event(dst []byte, ev *pdp.Event, id uint64) ([]byte, bool) {
 	start := len(dst)
-	dst = appendHead(dst, ev.Source, max(ev.Time, 0), id, ev.Type)
+	e.at.set(max(ev.Time, 0))
+	dst = appendHead(dst, ev.Source, &e.at, id, ev.Type)
 	if e.mask == nil {
 		dst = append(dst, ev.Payload...)
 	} else {

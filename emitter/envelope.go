@@ -22,9 +22,9 @@ const (
 var idPrefixes = [pdp.Sources]string{`{"id":"evt_policy_`, `{"id":"evt_threat_`, `{"id":"evt_immune_`}
 
 // appendHead appends an envelope up to and with the opening of its payload's value.
-func appendHead(dst []byte, src pdp.Source, ns int64, id uint64, typ string) []byte {
+func appendHead(dst []byte, src pdp.Source, at *stamp, id uint64, typ string) []byte {
 	dst = append(dst, idPrefixes[src]...)
-	dst = strconv.AppendInt(dst, ns/1e6, 10)
+	dst = at.millis(dst)
 	dst = append(dst, '_')
 	dst = appendHex(dst, id)
 	dst = append(dst, `","type":`...)
@@ -32,7 +32,7 @@ func appendHead(dst []byte, src pdp.Source, ns int64, id uint64, typ string) []b
 	dst = append(dst, `,"source":"`...)
 	dst = append(dst, src.String()...)
 	dst = append(dst, `","target":null,"timestamp":`...)
-	dst = AppendSeconds(dst, ns)
+	dst = at.seconds(dst)
 	return append(dst, `,"payload":`...)
 }
 
@@ -46,13 +46,6 @@ func appendTail(dst []byte, correlation string) []byte {
 	return append(dst, `,"version":"1.0"}}`+"\n"...)
 }
 
-// AppendSeconds appends nanoseconds since 1970 as seconds with six decimals: what a float64 still tells apart in this
-// century. Its milliseconds are those of the id.
-func AppendSeconds(dst []byte, ns int64) []byte {
-	dst = strconv.AppendInt(dst, ns/1e9, 10)
-	return appendDecimals(dst, uint32(ns%1e9/1e3))
-}
-
 // appendMillis appends a duration in nanoseconds as milliseconds with six decimals.
 func appendMillis(dst []byte, ns int64) []byte {
 	dst = strconv.AppendInt(dst, ns/1e6, 10)
@@ -61,18 +54,16 @@ func appendMillis(dst []byte, ns int64) []byte {
 
 func appendDecimals(dst []byte, n uint32) []byte {
 	d := [7]byte{0: '.'}
-	for i := 6; i > 0; i-- {
-		d[i] = byte('0' + n%10)
-		n /= 10
-	}
+	putDecimals(d[1:], n)
 	return append(dst, d[:]...)
 }
 
 func appendHex(dst []byte, v uint64) []byte {
 	const digits = "0123456789abcdef"
 	var h [16]byte
-	for i := range h {
-		h[i] = digits[v>>(60-4*i)&15]
+	for i := 15; i > 0; i -= 2 {
+		h[i-1], h[i] = digits[v>>4&15], digits[v&15]
+		v >>= 8
 	}
 	return append(dst, h[:]...)
 }

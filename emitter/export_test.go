@@ -6,6 +6,15 @@ import (
 	"thymus/pdp"
 )
 
+// StampForTest is a moment as the events say it: its seconds, and the milliseconds of their ids. before is the one of the
+// event before.
+func StampForTest(before, ns int64) (seconds, millis string) {
+	s := newStamp()
+	s.set(before)
+	s.set(ns)
+	return string(s.seconds(nil)), string(s.millis(nil))
+}
+
 // RowsForTest is what the pump asks.
 func (r *Revisions) RowsForTest(seq uint32) *Rows { return r.rows(seq) }
 

@@ -47,7 +47,7 @@ func appendTruncated(dst []byte, cut pdp.Field) []byte {
 }
 
 // appendEvaluated appends the payload of policy.evaluated; common is what appendCommon wrote.
-func appendEvaluated(dst []byte, v *view, common []byte, input bool) []byte {
+func appendEvaluated(dst []byte, v *view, at *stamp, common []byte, input bool) []byte {
 	dst = append(dst, common...)
 	if v.Flags.Has(pdp.FlagResource) {
 		dst = append(dst, `,"resource":`...)
@@ -75,7 +75,7 @@ func appendEvaluated(dst []byte, v *view, common []byte, input bool) []byte {
 		dst = append(dst, v.Input...)
 	}
 	dst = append(dst, `,"evaluated_at":`...)
-	return append(AppendSeconds(dst, v.ns), '}')
+	return append(at.seconds(dst), '}')
 }
 
 func appendMatched(dst []byte, v *view) []byte {
