@@ -3,195 +3,195 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/exec"
-	"runtime"
-	"runtime/debug"
 	"strings"
-	"time"
 
 	"thymus/bench/plot"
 )
 
-func rate(m *sample) float64 { return m.rate }
-func cpu(m *sample) float64  { return m.cpu }
-func rss(m *sample) float64  { return m.rss }
-func half(m *sample) float64 { return m.half.Latency.P99 }
-func tail(m *sample) float64 { return m.half.Latency.P9999 }
-func late(m *sample) float64 { return m.half.Lateness }
-
 // report writes what was measured, as Markdown and as a page.
-func (s *settings) report(all []*outcome, began time.Time) error {
-	out := os.Stdout
-	if s.markdown != "" {
-		f, err := os.Create(s.markdown)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		out = f
+func (s *settings) report(r *results) error {
+	t := newSheet("Decision points side by side")
+	r.opening(t)
+	r.glance(t)
+	t.heading("Where Thymus loses")
+	if losses := r.losses(); len(losses) > 0 {
+		t.text("Every figure of a case below in which another one that decides is better by more than 5 %% and beyond the spread of the rounds.")
+		t.list(losses)
+	} else {
+		t.text("In no figure of this run, which says more about what was measured than about Thymus.")
 	}
-	p := plot.NewPage("Decision points side by side")
-	md := &strings.Builder{}
-	intro := []string{
-		fmt.Sprintf("Each case: everyone is started, then asked in turns, %d rounds. A turn is a warm-up, a closed loop of %s with %d connections for the throughput, and an open loop of %s at half of the first round's throughput for the latency, which counts from the moment at which a call should have begun. Figures are medians over the rounds, least to most in brackets. Every answer was compared with the oracle's.", s.rounds, s.duration, s.connections, s.duration),
-		"cedar-go and casbin are libraries: they stand in a small server that this bench holds, and record nothing. Thymus keeps its journal, as it does by default.",
+	for _, o := range r.Cases {
+		o.write(t)
 	}
-	md.WriteString("# Decision points side by side\n\n")
-	for _, t := range intro {
-		md.WriteString(t + "\n\n")
-		p.Text(t)
-	}
-	machine := s.machine(began)
-	md.WriteString("```\n" + machine + "```\n\n")
-	for _, c := range contenders(s) {
-		line := c.name + ": " + c.about + "."
-		md.WriteString("- " + line + "\n")
-		p.Text(line)
-	}
-	p.Code(machine)
-	for _, o := range all {
-		o.write(md, p)
-	}
-	growth(all, p)
-	if _, err := out.WriteString(md.String()); err != nil {
+	r.growth(t)
+	r.extras(t)
+	r.closing(t)
+	if s.markdown == "" {
+		fmt.Print(t.md.String())
+	} else if err := os.WriteFile(s.markdown, []byte(t.md.String()), 0o644); err != nil {
 		return err
 	}
 	if s.html != "" {
-		return os.WriteFile(s.html, []byte(p.String()), 0o644)
+		return os.WriteFile(s.html, []byte(t.p.String()), 0o644)
 	}
 	return nil
 }
 
-// spread writes a median with its bounds.
-func spread(mid, low, high float64) string {
-	return fmt.Sprintf("%s (%s to %s)", plot.Number(mid), plot.Number(low), plot.Number(high))
+// opening says what was done, and what to be careful with.
+func (r *results) opening(t *sheet) {
+	t.text("Authorization services answer the same questions under the same policies on one machine. All figures are of one run of %.0f minutes, begun %s; the command that repeats it is at the end.",
+		r.Seconds/60, r.Began)
+	t.list([]string{
+		fmt.Sprintf("In a case everyone is started, then asked in turns, A B C A B C, %d rounds (the first case more). A turn is a closed loop of %gs with %d connections for the throughput, then an open loop of %gs at half of the first round's throughput for the latency, each after %gs of warm-up.",
+			r.Rounds, r.Duration, r.Clients, r.Duration, r.Warmup),
+		"Latency counts from the moment at which a call should have begun, so that a server that stalls cannot hide it. Calls are not pipelined.",
+		"Figures are medians over the rounds, with the least and the most in brackets where they differ.",
+		"Every answer was compared with an oracle's: plain Go over the same facts, which shares nothing with any engine.",
+		"Thymus runs with its defaults: it writes every decision to its journal and looks for attacks while it answers. The others record nothing, as is their default.",
+		"cedar-go and casbin are libraries. They stand in a small server that this bench holds (fasthttp, encoding/json); what they cost alone is in the tables of each case that say \"in process\".",
+	})
+	if r.Others > 0.05 {
+		t.text("Caution: the machine was not quiet. Other programs had %.0f %% of its processors' time; figures of time are worth little, ratios within a round somewhat more, allocations are what they are.", 100*r.Others)
+	}
 }
 
 // write adds a case to the report.
-func (o *outcome) write(md *strings.Builder, p *plot.Page) {
-	title := fmt.Sprintf("%s of %d", o.name, o.size)
-	about := fmt.Sprintf("%.0f %% of the questions are to be allowed.", 100*o.allowed)
-	fmt.Fprintf(md, "\n## %s\n\n%s\n\n", title, about)
-	p.Heading(title)
-	p.Text(about)
-	head := []string{"", "decisions a second", "of its echo", "p99 at half, ms", "p99.99 at half, ms", "generator's lateness, ms", "CPU seconds a million", "RSS, MiB", "start to first answer, ms", "wrong", "errors"}
-	floor := map[bool]float64{}
-	for _, e := range o.entries {
-		if !e.judged && e.why == "" {
-			floor[e.only != ""], _, _ = e.median(rate)
-		}
-	}
-	var rows [][]string
-	var bars, cost []plot.Bar
+func (o *outcome) write(t *sheet) {
+	t.heading(o.title())
+	t.text("%s", o.about())
+	var bearing, waiting [][]string
+	var bars, cost, tails []plot.Bar
 	spectrum := &plot.Chart{Title: "Latency by percentile at half of its own throughput", X: "percentile", Y: "ms", ScaleX: plot.Nines, ScaleY: plot.Log}
 	var absent []string
-	for _, e := range o.entries {
-		if e.why != "" {
-			if e.why != errNotSaid.Error() || e.only == "" {
-				absent = append(absent, e.name+": "+strings.TrimSpace(e.why))
-			}
+	for i, e := range o.Entries {
+		if e.Why != "" {
+			absent = append(absent, e.Name+": "+e.Why)
+		}
+		if len(e.Samples) == 0 {
 			continue
 		}
-		mid, low, high := e.median(rate)
-		each, cheap, dear := e.median(cpu)
-		wrong, errors := e.wrong()
-		ratio := "" // of gRPC's floor nothing else is a part
-		if f := floor[e.only != ""]; f > 0 {
-			ratio = fmt.Sprintf("%.2f", mid/f)
+		rates, each, lat := e.median(rate), e.median(cpu), e.median(at(p99))
+		wrong, errors := e.amiss()
+		answers := number(float64(wrong))
+		if !e.Judged {
+			answers = ""
 		}
-		memory, _, _ := e.median(rss)
-		lag, _, _ := e.median(late)
-		rows = append(rows, []string{e.name, spread(mid, low, high), ratio, spread(e.median(half)), spread(e.median(tail)), plot.Number(lag), spread(each, cheap, dear),
-			plot.Number(memory), plot.Number(float64(e.startup.Milliseconds())), fmt.Sprint(wrong), fmt.Sprint(errors)})
-		bars = append(bars, plot.Bar{Name: e.name, Value: mid, Low: low, High: high})
-		cost = append(cost, plot.Bar{Name: e.name, Value: each, Low: cheap, High: dear})
-		spectrum.Series = append(spectrum.Series, plot.Series{Name: e.name, Points: e.typical().Spectrum})
+		ratio, later := "", ""
+		if f := o.floor(e); f != nil {
+			ratio, later = part(rates.mid, f.median(rate).mid), part(lat.mid, f.median(at(p99)).mid)
+		}
+		heap := ""
+		if a := e.median(allocs); a.mid >= 0 {
+			heap = fmt.Sprintf("%.2f", a.mid)
+		}
+		bearing = append(bearing, []string{e.Name, rates.String(), ratio, each.String(), heap, number(e.median(rss).mid), number(e.Startup), answers, number(float64(errors))})
+		waiting = append(waiting, []string{e.Name, number(e.Samples[0].Half.Asking.Rate), e.median(at(p50)).String(), lat.String(), later, number(e.median(at(p999)).mid),
+			number(e.median(at(p9999)).mid), number(e.median(func(m *sample) float64 { return m.Half.Lateness }).mid)})
+		bars = append(bars, plot.Bar{Name: e.Name, Value: rates.mid, Low: rates.low, High: rates.high, Colour: i + 1})
+		cost = append(cost, plot.Bar{Name: e.Name, Value: each.mid, Low: each.low, High: each.high, Colour: i + 1})
+		tails = append(tails, plot.Bar{Name: e.Name, Value: lat.mid, Low: lat.low, High: lat.high, Colour: i + 1})
+		spectrum.Series = append(spectrum.Series, plot.Series{Name: e.Name, Points: e.typical().Spectrum, Colour: i + 1})
 	}
-	p.Table(head, rows)
-	fmt.Fprintf(md, "|%s|\n|%s\n", strings.Join(head, "|"), strings.Repeat("---|", len(head)))
-	for _, r := range rows {
-		fmt.Fprintf(md, "|%s|\n", strings.Join(r, "|"))
+	t.figure(plot.Bars("Decisions a second, closed loop", "/s", bars))
+	t.table([]string{"as fast as it goes", "decisions a second", "of its echo's", "CPU s a million", "allocations a decision", "RSS, MiB", "start to first answer, ms", "wrong", "errors"}, bearing)
+	t.figure(spectrum.SVG())
+	t.table([]string{"at half of that", "asked a second", "p50, ms", "p99, ms", "p99 of its echo's", "p99.9, ms", "p99.99, ms", "generator late, ms"}, waiting)
+	if o.Scene == openScene {
+		t.figure(plot.Bars("Server's CPU seconds a million decisions", "s", cost))
+	} else {
+		t.figure(plot.Bars("p99 at half of its own throughput", "ms", tails))
 	}
 	for _, a := range absent {
-		fmt.Fprintf(md, "\nNot run: %s.\n", a)
-		p.Text("Not run: " + a + ".")
+		t.text("Not measured, or not to the end: %s.", strings.TrimSuffix(a, "."))
 	}
-	p.Figure(plot.Bars("Decisions a second, closed loop", "/s", bars))
-	p.Figure(plot.Bars("Server's CPU seconds a million decisions", "s", cost))
-	p.Figure(spectrum.SVG())
+	o.wrk(t)
+	o.inProcess(t)
 }
 
-// growth draws throughput against the size of a policy, where a workload was run in several sizes.
-func growth(all []*outcome, p *plot.Page) {
-	byName := map[string]*plot.Series{}
-	var order []string
-	sizes := map[int]bool{}
-	for _, o := range all {
-		if o.name != "rbac" {
+// title of a case.
+func (o *outcome) title() string {
+	name := fmt.Sprintf("%s of %s", o.Workload, plot.Number(float64(o.Size)))
+	switch o.Scene {
+	case pinnedScene:
+		return name + ", a processor each"
+	case waysScene:
+		return name + ", asked and set in other ways"
+	case kafkaScene:
+		return name + ", with Kafka beside"
+	}
+	return name
+}
+
+// about says what a case is.
+func (o *outcome) about() string {
+	what := map[string]string{
+		"rbac":    "One rule for each role and action.",
+		"denials": "Roles and actions again; nine of ten questions are to be denied, half of them from subjects that come once: an attacker's traffic.",
+		"abac":    "Departments, clearances and hours, looked up in tables.",
+		"rebac":   "Documents in folders in folders, subjects in groups in groups: a walk over a graph.",
+		"tools":   "An agent's tool calls with parameters of some kilobytes, bounded by amount, network and wording.",
+		"proxy":   "Methods and paths of a web service behind a proxy.",
+	}[o.Workload]
+	what += fmt.Sprintf(" %.0f %% of the questions are to be allowed.", 100*o.Allowed)
+	switch o.Scene {
+	case pinnedScene:
+		what += " Server and generator have one processor each, so that neither takes time from the other: what a server bears on one core, its background work included."
+	case kafkaScene:
+		what += " A node of Apache Kafka runs on the same processors the whole time, also while those are measured that do not use it."
+	case openScene:
+		what += " The scheduler places servers and generator on all processors as it likes."
+	}
+	return what
+}
+
+// wrk sets wrk's own figures beside the generator's.
+func (o *outcome) wrk(t *sheet) {
+	var rows [][]string
+	var floor float64
+	for _, e := range o.Entries {
+		var rates, tails []float64
+		bad := 0
+		for _, m := range e.Samples {
+			if m.Wrk != nil {
+				rates, tails, bad = append(rates, m.Wrk.Rate), append(tails, m.Wrk.P99), bad+m.Wrk.Bad
+			}
+		}
+		if len(rates) == 0 {
 			continue
 		}
-		sizes[o.size] = true
-		for _, e := range o.entries {
-			if e.why != "" {
-				continue
-			}
-			if byName[e.name] == nil {
-				byName[e.name] = &plot.Series{Name: e.name}
-				order = append(order, e.name)
-			}
-			mid, _, _ := e.median(rate)
-			byName[e.name].Points = append(byName[e.name].Points, [2]float64{float64(o.size), mid})
+		w, own := medianOf(rates), e.median(rate)
+		if !e.Judged {
+			floor = w.mid
 		}
+		rows = append(rows, []string{e.Name, w.String(), part(w.mid, floor), own.String(), medianOf(tails).String(), number(e.median(func(m *sample) float64 { return m.Full.Latency.P99 }).mid), fmt.Sprint(bad)})
 	}
-	if len(sizes) < 2 {
+	if len(rows) == 0 {
 		return
 	}
-	c := &plot.Chart{Title: "Decisions a second as rules grow (rbac)", X: "rules", Y: "decisions a second", ScaleX: plot.Log, ScaleY: plot.Log}
-	for _, n := range order {
-		c.Series = append(c.Series, *byName[n])
-	}
-	p.Heading("As rules grow")
-	p.Figure(c.SVG())
+	t.text("Beside wrk (one thread, as many connections, in the same rounds), which asks one question over and over and does not look at the answer:")
+	t.table([]string{"", "wrk, a second", "of the echo's", "thymus bench, a second", "wrk's p99, ms", "thymus bench's p99, ms", "not 2xx"}, rows)
 }
 
-// machine says where, when and with what.
-func (s *settings) machine(began time.Time) string {
-	var b strings.Builder
-	said := func(name string, args ...string) string {
-		text, err := exec.Command(name, args...).Output()
-		if err != nil {
-			return "not known (" + err.Error() + ")"
+// inProcess adds what the engines cost as libraries.
+func (o *outcome) inProcess(t *sheet) {
+	var rows [][]string
+	var bars []plot.Bar
+	for _, l := range o.Libraries {
+		if l.Why != "" {
+			t.text("Not measured in process: %s: %s.", l.Name, l.Why)
+			continue
 		}
-		return strings.TrimSpace(string(text))
-	}
-	field := func(file, key string) string {
-		text, _ := os.ReadFile(file)
-		for line := range strings.SplitSeq(string(text), "\n") {
-			if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == key {
-				return strings.TrimSpace(v)
-			}
-		}
-		return "not known"
-	}
-	fmt.Fprintf(&b, "date       %s, %s long\n", began.UTC().Format(time.RFC3339), time.Since(began).Round(time.Second))
-	fmt.Fprintf(&b, "processor  %s, %d of them, shared with the generator\n", field("/proc/cpuinfo", "model name"), runtime.NumCPU())
-	fmt.Fprintf(&b, "memory     %s\n", field("/proc/meminfo", "MemTotal"))
-	fmt.Fprintf(&b, "kernel     %s\n", said("uname", "-sr"))
-	load1, _, _ := strings.Cut(said("cat", "/proc/loadavg"), " ")
-	fmt.Fprintf(&b, "load       %s at the end\n", load1)
-	fmt.Fprintf(&b, "go         %s\n", runtime.Version())
-	fmt.Fprintf(&b, "thymus     %s\n", strings.ReplaceAll(said(s.thymus, "version"), "\n", "\n           "))
-	first, _, _ := strings.Cut(said(s.opa, "version"), "\n")
-	fmt.Fprintf(&b, "opa        %s\n", first)
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, d := range info.Deps {
-			switch d.Path {
-			case "github.com/cedar-policy/cedar-go", "github.com/casbin/casbin/v2", "github.com/valyala/fasthttp", "google.golang.org/grpc":
-				fmt.Fprintf(&b, "library    %s %s\n", d.Path, d.Version)
-			}
+		rows = append(rows, []string{l.Name, l.Input, number(l.CPU), fmt.Sprintf("%.1f", l.Allocs), number(l.Bytes), fmt.Sprint(l.Wrong)})
+		if l.Input == fromJSON {
+			bars = append(bars, plot.Bar{Name: l.Name, Value: l.Allocs})
 		}
 	}
-	fmt.Fprintf(&b, "again      make bench-report ARGS=%q\n", strings.TrimSpace(fmt.Sprintf("--cases %s --rounds %d --connections %d --duration %s --warmup %s --requests %d",
-		s.cases, s.rounds, s.connections, s.duration, s.warmup, s.requests)))
-	return b.String()
+	if len(rows) == 0 {
+		return
+	}
+	t.text("In process, one decision, nothing recorded. Thymus' row is all from the call's bytes to the answer's; the others end at their boolean.")
+	t.table([]string{"in process", "given", "CPU, µs", "allocations", "bytes", "wrong"}, rows)
+	if o.Size == 100 {
+		t.figure(plot.Bars("Allocations a decision, in process, from JSON", "", bars))
+	}
 }

@@ -7,9 +7,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/casbin/casbin/v2"
+	"github.com/casbin/casbin/v2/model"
 	"github.com/cedar-policy/cedar-go"
 	"github.com/valyala/fasthttp"
 
@@ -29,8 +31,8 @@ type call struct {
 	Environment map[string]json.RawMessage `json:"environment"`
 }
 
-// decider is a rival's library.
-type decider func(c *call) (bool, error)
+// decider is a rival's library. It turns a call into what the library takes, and gives what asks the library alone.
+type decider func(c *call) (decide func() (bool, error), err error)
 
 // serveRival is this program as one of the small servers. It says where it listens on its first line.
 func serveRival(kind string, args []string) error {
@@ -47,10 +49,12 @@ func serveRival(kind string, args []string) error {
 	switch kind {
 	case "serve-echo":
 		h = echo
+	case "serve-stall":
+		h = stalling()
 	case "serve-grpc-echo":
 		s := grpc.NewServer()
 		auth.RegisterAuthorizationServer(s, permits{})
-		fmt.Println(l.Addr())
+		fmt.Println("at", l.Addr())
 		return s.Serve(l)
 	case "serve-cedar":
 		d, err := newCedar(*dir)
@@ -67,8 +71,21 @@ func serveRival(kind string, args []string) error {
 	default:
 		return fmt.Errorf("%s: there is no such server", kind)
 	}
-	fmt.Println(l.Addr())
-	return (&fasthttp.Server{Handler: h, NoDefaultDate: true}).Serve(l)
+	fmt.Println("at", l.Addr())
+	return (&fasthttp.Server{Handler: measured(h), NoDefaultDate: true}).Serve(l)
+}
+
+// measured adds /metrics with what the heap has given out, as Prometheus' client for Go names it.
+func measured(h fasthttp.RequestHandler) fasthttp.RequestHandler {
+	return func(c *fasthttp.RequestCtx) {
+		if !c.IsGet() {
+			h(c)
+			return
+		}
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		fmt.Fprintf(c, "go_memstats_mallocs_total %d\n", m.Mallocs)
+	}
 }
 
 // echo answers without a look at the question: what HTTP alone costs.
@@ -95,7 +112,11 @@ func answer(d decider) fasthttp.RequestHandler {
 			x.Error(err.Error(), fasthttp.StatusBadRequest)
 			return
 		}
-		allowed, err := d(&c)
+		decide, err := d(&c)
+		allowed := false
+		if err == nil {
+			allowed, err = decide()
+		}
 		if err != nil {
 			x.Error(err.Error(), fasthttp.StatusInternalServerError)
 			return
@@ -154,7 +175,7 @@ func newCedar(dir string) (decider, error) {
 		}
 		return e
 	}
-	return func(c *call) (bool, error) {
+	return func(c *call) (func() (bool, error), error) {
 		role := ""
 		if c.Role != nil {
 			role = *c.Role
@@ -165,20 +186,23 @@ func newCedar(dir string) (decider, error) {
 		if c.Params != nil {
 			var params cedar.Record
 			if err := json.Unmarshal(c.Params, &params); err != nil {
-				return false, err
+				return nil, err
 			}
 			facts["params"] = params
 		}
 		for k, v := range c.Environment {
 			var n int64
 			if err := json.Unmarshal(v, &n); err != nil {
-				return false, err
+				return nil, err
 			}
 			facts[cedar.String(k)] = cedar.Long(n)
 		}
 		r.Context = cedar.NewRecord(facts)
-		d, _ := cedar.Authorize(ps, &overlay{base, known(r.Principal, "role", role), known(r.Resource, "path", c.Resource)}, r)
-		return d == cedar.Allow, nil
+		entities := &overlay{base, known(r.Principal, "role", role), known(r.Resource, "path", c.Resource)}
+		return func() (bool, error) {
+			d, _ := cedar.Authorize(ps, entities, r)
+			return d == cedar.Allow, nil
+		}, nil
 	}, nil
 }
 
@@ -187,8 +211,27 @@ func newCasbin(dir string) (decider, error) {
 	if err != nil {
 		return nil, err
 	}
+	return casbinDecider(e), nil
+}
+
+// newCachedCasbin is Casbin with its own cache of decisions.
+func newCachedCasbin(dir string) (decider, error) {
+	e, err := casbin.NewCachedEnforcer(filepath.Join(dir, "model.conf"), filepath.Join(dir, "policy.csv"))
+	if err != nil {
+		return nil, err
+	}
+	return casbinDecider(e), nil
+}
+
+// enforcer is Casbin, with or without a cache.
+type enforcer interface {
+	GetModel() model.Model
+	Enforce(values ...any) (bool, error)
+}
+
+func casbinDecider(e enforcer) decider {
 	parts := e.GetModel()["r"]["r"].Tokens
-	return func(c *call) (bool, error) {
+	return func(c *call) (func() (bool, error), error) {
 		values := make([]any, len(parts))
 		for i, p := range parts {
 			switch strings.TrimPrefix(p, "r_") {
@@ -205,6 +248,6 @@ func newCasbin(dir string) (decider, error) {
 				values[i] = c.Action
 			}
 		}
-		return e.Enforce(values...)
-	}, nil
+		return func() (bool, error) { return e.Enforce(values...) }, nil
+	}
 }

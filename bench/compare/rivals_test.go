@@ -46,7 +46,11 @@ func TestLibrariesAnswerAsTheOracle(t *testing.T) {
 							t.Fatal(err)
 						}
 					}
-					got, err := d(c)
+					decide, err := d(c)
+					if err != nil {
+						t.Fatal(err)
+					}
+					got, err := decide()
 					if err != nil {
 						t.Fatal(err)
 					}

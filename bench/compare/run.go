@@ -1,8 +1,8 @@
 package main
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,77 +17,82 @@ import (
 	"thymus/bench/workload"
 )
 
-// sample is one measurement of one contender: as fast as it goes, then at half of that.
-type sample struct {
-	rate    float64 // decisions a second, closed loop
-	cpu     float64 // seconds of the server's processor time for a million decisions, closed loop
-	rss     float64 // MiB afterwards
-	p99full float64 // ms, closed loop
-	half    *load.Result
-	wrong   uint64
-	errors  uint64
+// kase is a case that was asked for.
+type kase struct {
+	w      *workload.Workload
+	scene  string
+	rounds int
 }
 
-// entry is what is known of a contender in a case.
-type entry struct {
-	*contender
-	why     string // it did not take part
-	startup time.Duration
-	samples []sample
-}
-
-// outcome is a case with what came of it.
-type outcome struct {
-	name    string
-	size    int
-	allowed float64
-	entries []*entry
-}
-
-func (s *settings) run(ctx context.Context) error {
-	if (s.clientCPU >= 0) != (s.serverCPUs != "") { // servers would inherit the generator's processor
-		return fmt.Errorf("--server-cpus and --client-cpu: expected both or neither")
-	}
-	if s.clientCPU >= 0 {
-		if err := pin(s.clientCPU); err != nil {
-			return fmt.Errorf("--client-cpu: %w", err)
-		}
-	}
-	began := time.Now()
-	var all []*outcome
+// parse reads --cases.
+func (s *settings) parse() (ks []kase, err error) {
 	for c := range strings.SplitSeq(s.cases, ",") {
-		name, number, _ := strings.Cut(strings.TrimSpace(c), ":")
+		what, scene, _ := strings.Cut(strings.TrimSpace(c), "@")
+		name, number, _ := strings.Cut(what, ":")
 		size, err := strconv.Atoi(number)
-		if err != nil {
-			return fmt.Errorf("--cases: got %q, expected workload:size", c)
+		if err != nil || !slices.Contains([]string{openScene, pinnedScene, waysScene, kafkaScene}, scene) {
+			return nil, fmt.Errorf("--cases: got %q, expected workload:size[@scene]", c)
 		}
 		w, err := workload.Make(name, size, s.requests, 1)
 		if err != nil {
-			return fmt.Errorf("--cases: %w", err)
+			return nil, fmt.Errorf("--cases: %w", err)
 		}
-		o, err := s.measure(ctx, w)
+		ks = append(ks, kase{w, scene, s.rounds})
+	}
+	ks[0].rounds = (s.rounds*5 + 2) / 3
+	return ks, nil
+}
+
+func (s *settings) run(ctx context.Context, r *results) error {
+	ks, err := s.parse()
+	if err != nil {
+		return err
+	}
+	began, busy := time.Now(), busyTime()
+	r.Began, r.Rounds, r.Duration, r.Warmup, r.Clients = began.UTC().Format(time.RFC3339), s.rounds, s.duration.Seconds(), s.warmup.Seconds(), s.connections
+	for _, k := range ks {
+		o, err := s.measure(ctx, k)
 		if err != nil {
 			return err
 		}
-		all = append(all, o)
+		r.Cases = append(r.Cases, o)
 	}
-	return s.report(all, began)
+	if s.extras {
+		s.measureExtras(ctx, r)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	took := time.Since(began)
+	r.Seconds = took.Seconds()
+	r.Others = max(0, (busyTime()-busy-ours())/(took.Seconds()*float64(processors())))
+	r.Machine, r.Again = s.machine(), s.again()
+	return nil
 }
 
-// pin keeps all threads of this process, and those that they start, on one processor.
-func pin(cpu int) error {
+// pin keeps all threads of this process, and those that they start, on one processor, until the returned function is
+// called.
+func pin(cpu int) (func(), error) {
+	var old, set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &old); err != nil {
+		return nil, err
+	}
+	set.Set(cpu)
+	err := affine(&set)
+	return func() { _ = affine(&old) }, err
+}
+
+func affine(set *unix.CPUSet) error {
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		return err
 	}
-	var set unix.CPUSet
-	set.Set(cpu)
 	for _, t := range tasks {
 		id, err := strconv.Atoi(t.Name())
 		if err != nil {
 			return err
 		}
-		if err := unix.SchedSetaffinity(id, &set); err != nil {
+		if err := unix.SchedSetaffinity(id, set); err != nil && !errors.Is(err, unix.ESRCH) { // it ended meanwhile
 			return err
 		}
 	}
@@ -95,111 +100,113 @@ func pin(cpu int) error {
 }
 
 // measure runs one case: everyone is started, and then asked in turns.
-func (s *settings) measure(ctx context.Context, w *workload.Workload) (*outcome, error) {
+func (s *settings) measure(ctx context.Context, k kase) (*outcome, error) {
+	w := k.w
 	dir, err := os.MkdirTemp("", "compare")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	o := &outcome{name: w.Name, size: w.Size, allowed: w.Allowed()}
-	var running []*server
+	o := &outcome{Workload: w.Name, Size: w.Size, Scene: k.scene, Allowed: w.Allowed()}
+	cpu := -1
+	if k.scene == pinnedScene {
+		cpu = s.serverCPU
+	}
+	if k.scene == kafkaScene {
+		stop, err := s.startKafka(ctx, filepath.Join(dir, "kafka"))
+		if err != nil {
+			s.tell("Kafka: %v", err)
+		} else {
+			defer stop()
+		}
+	}
+	type pair struct {
+		*server
+		*entry
+	}
+	var running []pair
 	defer func() {
-		for _, v := range running {
-			v.stop()
+		for _, p := range running {
+			p.stop()
 		}
 	}()
-	var entries []*entry
-	cs := contenders(s)
+	cs := contenders()
 	for i := range cs {
 		c := &cs[i]
-		if s.only != "" && !slices.Contains(strings.Split(s.only, ","), c.name) {
+		if !c.takesPart(w, k.scene) || s.only != "" && !slices.Contains(strings.Split(s.only, ","), c.name) {
 			continue
 		}
-		e := &entry{contender: c}
-		o.entries = append(o.entries, e)
-		v, err := c.launch(ctx, s, w, filepath.Join(dir, strconv.Itoa(i)))
+		e := &entry{Name: c.name, About: c.about, GRPC: c.target == load.GRPC, Judged: c.judged}
+		o.Entries = append(o.Entries, e)
+		v, err := c.launch(ctx, s, w, filepath.Join(dir, strconv.Itoa(i)), cpu)
 		if err != nil {
-			e.why = err.Error()
+			e.Why = strings.TrimSpace(err.Error())
 			continue
 		}
-		e.startup = v.startup
-		running, entries = append(running, v), append(entries, e)
+		e.Startup = float64(v.startup.Microseconds()) / 1000
+		running = append(running, pair{v, e})
+		s.tell("%s of %d %s: %s answers after %.0f ms", w.Name, w.Size, k.scene, c.name, e.Startup)
 	}
-	for round := range s.rounds {
-		for i, v := range running {
-			m, err := s.sample(ctx, v, entries[i])
-			if err != nil {
-				return nil, fmt.Errorf("%s of %d, %s: %w", w.Name, w.Size, v.name, err)
-			}
-			entries[i].samples = append(entries[i].samples, m)
-			fmt.Fprintf(os.Stderr, "%s of %d, round %d of %d: %-18s %8.0f/s  p99 at half %7.3f ms  wrong %d  errors %d\n", w.Name, w.Size, round+1, s.rounds, v.name,
-				m.rate, m.half.Latency.P99, m.wrong, m.errors)
+	if cpu >= 0 { // only now: servers would inherit the generator's processor
+		free, err := pin(s.clientCPU)
+		if err != nil {
+			return nil, fmt.Errorf("--client-cpu: %w", err)
 		}
+		defer free()
+	}
+	for round := range k.rounds {
+		for _, p := range running {
+			if p.Why != "" {
+				continue
+			}
+			m, err := s.sample(ctx, p.server, p.entry)
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			if err != nil {
+				p.Why = fmt.Sprintf("in round %d: %v", round+1, err)
+				continue
+			}
+			if k.scene == openScene && w.Name == "rbac" && w.Size == 100 {
+				m.Wrk = s.runWrk(ctx, p.server, dir)
+			}
+			p.Samples = append(p.Samples, m)
+			s.tell("%s of %d %s, round %d of %d: %-22s %8.0f/s  p99 at half %7.3f ms  wrong %d  errors %d", w.Name, w.Size, k.scene, round+1, k.rounds, p.Name,
+				m.Rate, m.Half.Latency.P99, m.Full.Wrong+m.Half.Wrong, m.Full.Errors+m.Half.Errors)
+		}
+	}
+	if k.scene == openScene {
+		o.Libraries = s.libraries(w, dir)
 	}
 	return o, nil
 }
 
+func (s *settings) tell(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+
 func (s *settings) sample(ctx context.Context, v *server, e *entry) (m sample, err error) {
-	o := load.Options{Endpoint: v.endpoint, Target: v.target, Calls: v.calls, Connections: s.connections, Warmup: s.warmup, Duration: s.duration}
-	if _, err = load.Run(ctx, withDuration(o, s.warmup)); err != nil {
+	o := load.Options{Endpoint: v.endpoint, Target: v.target, Calls: v.calls, Connections: s.connections, Duration: s.warmup}
+	if _, err = load.Run(ctx, o); err != nil {
 		return m, err
 	}
-	o.Warmup = 0
-	before, _ := v.cpu()
-	full, err := load.Run(ctx, o)
-	if err != nil {
+	o.Duration = s.duration
+	given, tells := v.mallocs()
+	before, _ := v.used()
+	if m.Full, err = load.Run(ctx, o); err != nil {
 		return m, err
 	}
-	after, rss := v.cpu()
-	m.rate, m.p99full, m.rss = full.Rate, full.Latency.P99, float64(rss)/(1<<20)
-	if answers := full.OK + full.Wrong; answers > 0 {
-		m.cpu = (after - before) * 1e6 / float64(answers)
+	after, rss := v.used()
+	m.Rate, m.RSS, m.Allocs = m.Full.Rate, float64(rss)/(1<<20), -1
+	if answers := m.Full.OK + m.Full.Wrong; answers > 0 {
+		m.CPU = (after - before) * 1e6 / float64(answers)
+		if now, ok := v.mallocs(); ok && tells {
+			m.Allocs = (now - given) / float64(answers)
+		}
 	}
 	// Half of what it bears: of the first round, so that all rounds are asked alike.
-	o.Rate, o.Warmup = max(m.rate/2, 1), s.warmup
-	if len(e.samples) > 0 {
-		o.Rate = e.samples[0].half.Asking.Rate
+	o.Rate, o.Warmup = max(m.Rate/2, 1), s.warmup
+	if len(e.Samples) > 0 {
+		o.Rate = e.Samples[0].Half.Asking.Rate
 	}
-	if m.half, err = load.Run(ctx, o); err != nil {
-		return m, err
-	}
-	m.wrong, m.errors = full.Wrong+m.half.Wrong, full.Errors+m.half.Errors
-	return m, nil
-}
-
-func withDuration(o load.Options, d time.Duration) load.Options {
-	o.Warmup, o.Duration = 0, max(d, 10*time.Millisecond)
-	return o
-}
-
-// median of what f finds, with the least and the most.
-func (e *entry) median(f func(*sample) float64) (mid, low, high float64) {
-	vs := make([]float64, len(e.samples))
-	for i := range e.samples {
-		vs[i] = f(&e.samples[i])
-	}
-	if len(vs) == 0 {
-		return 0, 0, 0
-	}
-	slices.Sort(vs)
-	mid = vs[len(vs)/2]
-	if len(vs)%2 == 0 {
-		mid = (vs[len(vs)/2-1] + vs[len(vs)/2]) / 2
-	}
-	return mid, vs[0], vs[len(vs)-1]
-}
-
-// typical is the sample whose p99 at half is the middle one.
-func (e *entry) typical() *load.Result {
-	ss := slices.Clone(e.samples)
-	slices.SortFunc(ss, func(a, b sample) int { return cmp.Compare(a.half.Latency.P99, b.half.Latency.P99) })
-	return ss[len(ss)/2].half
-}
-
-func (e *entry) wrong() (n, errors uint64) {
-	for i := range e.samples {
-		n += e.samples[i].wrong
-		errors += e.samples[i].errors
-	}
-	return n, errors
+	m.Half, err = load.Run(ctx, o)
+	return m, err
 }

@@ -11,6 +11,7 @@ import (
 type Series struct {
 	Name   string
 	Points [][2]float64
+	Colour int // from 1, so that a name has one colour in all of a page's figures; 0: by its place
 }
 
 // Scale is how an axis runs.
@@ -42,6 +43,14 @@ func colour(i int) (stroke, dash string) {
 	colours := [...]string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8a8a"}
 	dashes := [...]string{"", "7 3", "2 3", "9 3 2 3"}
 	return colours[i%len(colours)], dashes[(i/len(colours)+i)%len(dashes)]
+}
+
+// shade is the colour that was chosen, or that of the place.
+func shade(chosen, place int) int {
+	if chosen > 0 {
+		return chosen - 1
+	}
+	return place
 }
 
 func nines(p float64) float64 {
@@ -142,7 +151,7 @@ func (c *Chart) SVG() string {
 	fmt.Fprintf(&b, `<text x="%g" y="%g" text-anchor="middle">%s</text>`, (left+width-right)/2, height-8, html.EscapeString(c.X))
 	fmt.Fprintf(&b, `<text x="%g" y="14">%s</text>`, left, html.EscapeString(c.Y))
 	for i, s := range c.Series {
-		stroke, dash := colour(i)
+		stroke, dash := colour(shade(s.Colour, i))
 		d, move := "", "M"
 		for _, p := range s.Points {
 			if c.ScaleY == Log && p[1] <= 0 || c.ScaleX == Log && p[0] <= 0 {
@@ -172,7 +181,7 @@ func figure(title, svg string, ss []Series) string {
 	if len(ss) > 1 {
 		b.WriteString(`<p class="legend">`)
 		for i, s := range ss {
-			stroke, dash := colour(i)
+			stroke, dash := colour(shade(s.Colour, i))
 			fmt.Fprintf(&b, `<span><svg viewBox="0 0 28 8"><path class="line" stroke="%s" stroke-dasharray="%s" d="M0 4H28"/></svg> %s</span> `,
 				stroke, dash, html.EscapeString(s.Name))
 		}
@@ -186,6 +195,7 @@ func figure(title, svg string, ss []Series) string {
 type Bar struct {
 	Name             string
 	Value, Low, High float64
+	Colour           int // as a series'
 }
 
 // Bars draws horizontal bars from 0, each with its value beside it.
@@ -200,7 +210,7 @@ func Bars(title, unit string, bars []Bar) string {
 	for i, v := range bars {
 		y := row*float64(i) + 4
 		scale := (width - name - after) / max(most, 1e-12)
-		stroke, _ := colour(i)
+		stroke, _ := colour(shade(v.Colour, i))
 		fmt.Fprintf(&b, `<text x="%g" y="%g" text-anchor="end">%s</text><rect x="%g" y="%g" width="%.1f" height="%g" fill="%s"/>`,
 			name-8, y+row/2, html.EscapeString(v.Name), name, y, max(v.Value*scale, 1), row-10, stroke)
 		if v.High > v.Low {

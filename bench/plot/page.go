@@ -28,6 +28,15 @@ func (p *Page) Text(s string) { p.b.WriteString("<p>" + html.EscapeString(s) + "
 // Code adds text as it is.
 func (p *Page) Code(s string) { p.b.WriteString("<pre>" + html.EscapeString(s) + "</pre>\n") }
 
+// List adds one of several points.
+func (p *Page) List(items []string) {
+	p.b.WriteString("<ul>\n")
+	for _, s := range items {
+		p.b.WriteString("<li>" + html.EscapeString(s) + "</li>\n")
+	}
+	p.b.WriteString("</ul>\n")
+}
+
 // Figure adds what Chart.SVG or Bars drew.
 func (p *Page) Figure(svg string) { p.b.WriteString(svg) }
 

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"thymus/bench/plot"
+)
+
+// glance is the first table: what was hoped for, and what was found.
+func (r *results) glance(t *sheet) {
+	main := r.find("rbac", 100, openScene)
+	var rows [][]string
+	add := func(what, found, goal string, met bool) {
+		verdict := ""
+		if goal != "" {
+			verdict = map[bool]string{true: "met", false: "not met"}[met]
+		}
+		rows = append(rows, []string{what, found, goal, verdict})
+	}
+	if main != nil {
+		us, echo, rival := main.named("thymus"), main.named("echo"), main.named("opa")
+		if us != nil && echo != nil {
+			v := us.median(rate).mid / echo.median(rate).mid
+			add("throughput, of the echo's (journal on)", fmt.Sprintf("%.2f", v), "≥ 0.85", v >= 0.85)
+			if a, b := wrkRateOf(us), wrkRateOf(echo); a > 0 && b > 0 {
+				add("the same by wrk", fmt.Sprintf("%.2f", a/b), "≥ 0.85", a/b >= 0.85)
+			}
+			v = us.median(at(p99)).mid / echo.median(at(p99)).mid
+			add("p99 at half of the throughput, of the echo's", fmt.Sprintf("%.2f", v), "≤ 1.25", v <= 1.25)
+		}
+		if us != nil && rival != nil {
+			add("throughput, times OPA's", fmt.Sprintf("%.1f", us.median(rate).mid/rival.median(rate).mid), "", true)
+			if a, b := wrkRateOf(us), wrkRateOf(rival); a > 0 && b > 0 {
+				add("the same by wrk", fmt.Sprintf("%.1f", a/b), "", true)
+			}
+		}
+		if us != nil {
+			add("CPU seconds a million decisions", us.median(cpu).String(), "", true)
+			add("start to first answer, ms", number(us.Startup), "≤ 150", us.Startup <= 150)
+			add("resident memory under load, MiB", us.median(rss).String(), "", true)
+		}
+	}
+	if k := r.find("rbac", 100, kafkaScene); k != nil {
+		if us, echo := k.named("thymus, Kafka"), k.named("echo"); us != nil && echo != nil {
+			v := us.median(rate).mid / echo.median(rate).mid
+			add("throughput with Kafka, of the echo's", fmt.Sprintf("%.2f", v), "≥ 0.70", v >= 0.70)
+		}
+	}
+	for _, d := range r.Disk {
+		if d.Name == "thymus" {
+			add("binary, MB", number(d.Size), "≤ 48", d.Size <= 48)
+		}
+	}
+	for _, i := range r.Idle {
+		if i.Name == "thymus" {
+			add("idle, % of one processor", fmt.Sprintf("%.1f", 100*i.CPU), "", true)
+		}
+	}
+	if len(rows) == 0 {
+		return
+	}
+	t.heading("At a glance")
+	t.text("64 connections, role-based rules, 100 of them, everything on the same processors.")
+	t.table([]string{"", "found", "goal", ""}, rows)
+}
+
+// wrkRateOf is the median of what wrk found; 0 where it was not asked.
+func wrkRateOf(e *entry) float64 {
+	var vs []float64
+	for _, m := range e.Samples {
+		if m.Wrk != nil {
+			vs = append(vs, m.Wrk.Rate)
+		}
+	}
+	return medianOf(vs).mid
+}
+
+// losses are the figures in which one that decides is better than Thymus: by more than 5 %, and with its worst round better
+// than Thymus' best.
+func (r *results) losses() (all []string) {
+	for _, o := range r.Cases {
+		us := o.named("thymus")
+		if us == nil || o.Scene == waysScene {
+			continue
+		}
+		for _, f := range []struct {
+			what string
+			more bool // is better
+			of   func(*sample) float64
+			unit string
+		}{
+			{"decisions a second", true, rate, ""},
+			{"p50 at half", false, at(p50), " ms"},
+			{"p99 at half", false, at(p99), " ms"},
+			{"CPU seconds a million decisions", false, cpu, ""},
+			{"allocations a decision", false, allocs, ""},
+			{"resident memory", false, rss, " MiB"},
+		} {
+			for _, e := range o.Entries {
+				if e == us || !e.Judged || len(e.Samples) == 0 || len(e.Name) > 6 && e.Name[:6] == "thymus" {
+					continue
+				}
+				a, b := us.median(f.of), e.median(f.of)
+				if a.mid < 0 || b.mid < 0 {
+					continue
+				}
+				if f.more && b.mid > 1.05*a.mid && b.low > a.high || !f.more && b.mid < a.mid/1.05 && b.high < a.low {
+					all = append(all, fmt.Sprintf("%s: %s has %s%s of %s, Thymus %s.", o.title(), e.Name, number(b.mid), f.unit, f.what, number(a.mid)))
+				}
+			}
+		}
+		for _, e := range o.Entries {
+			if e.Judged && len(e.Samples) > 0 && (len(e.Name) < 6 || e.Name[:6] != "thymus") && e.Startup < us.Startup/1.05 {
+				all = append(all, fmt.Sprintf("%s: %s gives its first answer after %s ms, Thymus after %s.", o.title(), e.Name, number(e.Startup), number(us.Startup)))
+			}
+		}
+		var mine *library
+		for i, l := range o.Libraries {
+			switch {
+			case l.Name == "thymus" && l.Why == "":
+				mine = &o.Libraries[i]
+			case mine != nil && l.Why == "" && l.CPU < mine.CPU/1.05:
+				all = append(all, fmt.Sprintf("%s: %s in process takes %s µs given %s, Thymus %s given JSON.", o.title(), l.Name, number(l.CPU), l.Input, number(mine.CPU)))
+			}
+		}
+	}
+	return all
+}
+
+// growth draws what becomes of everyone as a policy grows.
+func (r *results) growth(t *sheet) {
+	var cases []*outcome
+	for _, o := range r.Cases {
+		if o.Workload == "rbac" && o.Scene == openScene {
+			cases = append(cases, o)
+		}
+	}
+	slices.SortFunc(cases, func(a, b *outcome) int { return a.Size - b.Size })
+	if len(cases) < 2 {
+		return
+	}
+	t.heading("As rules grow")
+	t.text("The same workload, rbac, with more and more rules.")
+	for _, f := range []struct {
+		title, y string
+		of       func(*entry) float64
+	}{
+		{"Decisions a second", "decisions a second", func(e *entry) float64 { return e.median(rate).mid }},
+		{"Start to first answer", "ms", func(e *entry) float64 { return e.Startup }},
+		{"Resident memory under load", "MiB", func(e *entry) float64 { return e.median(rss).mid }},
+	} {
+		c := &plot.Chart{Title: f.title, X: "rules", Y: f.y, ScaleX: plot.Log, ScaleY: plot.Log}
+		var names []string
+		head, rows := []string{f.title}, [][]string{}
+		for _, o := range cases {
+			head = append(head, plot.Number(float64(o.Size)))
+			for _, e := range o.Entries {
+				if !slices.Contains(names, e.Name) {
+					names = append(names, e.Name)
+				}
+			}
+		}
+		for i, n := range names {
+			line, row := plot.Series{Name: n, Colour: i + 1}, []string{n}
+			for _, o := range cases {
+				if e := o.named(n); e != nil {
+					line.Points = append(line.Points, [2]float64{float64(o.Size), f.of(e)})
+					row = append(row, number(f.of(e)))
+				} else {
+					row = append(row, "")
+				}
+			}
+			c.Series, rows = append(c.Series, line), append(rows, row)
+		}
+		t.figure(c.SVG())
+		t.table(head, rows)
+	}
+}
+
+// extras are what is measured once.
+func (r *results) extras(t *sheet) {
+	if len(r.Disk)+len(r.Idle) > 0 {
+		t.heading("Left alone")
+		rows := map[string][]string{}
+		var names []string
+		at := func(name string) []string {
+			if rows[name] == nil {
+				names, rows[name] = append(names, name), []string{name, "", "", ""}
+			}
+			return rows[name]
+		}
+		for _, d := range r.Disk {
+			at(d.Name)[1] = number(d.Size)
+		}
+		for _, i := range r.Idle {
+			row := at(i.Name)
+			row[2], row[3] = fmt.Sprintf("%.1f", 100*i.CPU), number(i.RSS)
+		}
+		var all [][]string
+		for _, n := range names {
+			all = append(all, rows[n])
+		}
+		t.table([]string{"", "binary, MB", "idle, % of one processor", "RSS before the first question, MiB"}, all)
+	}
+	if len(r.Stall) > 0 {
+		t.heading("What a stall looks like")
+		t.text("A server that answers at once, but stands still for 100 ms of each second. A tenth of the calls should begin during a stall, so their p99 is about 90 ms; a tool that waits for an answer before it asks again asks once a connection meanwhile, and has little to show.")
+		var rows [][]string
+		for _, s := range r.Stall {
+			rows = append(rows, []string{s.Tool, number(s.Rate), number(s.P50), number(s.P99), number(s.Max)})
+		}
+		t.table([]string{"", "a second", "p50, ms", "p99, ms", "max, ms"}, rows)
+	}
+}
+
+// closing says who took part, where, and how to do it again.
+func (r *results) closing(t *sheet) {
+	t.heading("Who, where, and again")
+	var who []string
+	seen := map[string]bool{}
+	for _, o := range r.Cases {
+		for _, e := range o.Entries {
+			if !seen[e.Name] {
+				seen[e.Name] = true
+				who = append(who, e.Name+": "+e.About+".")
+			}
+		}
+	}
+	t.list(who)
+	var rows [][]string
+	for _, m := range r.Machine {
+		rows = append(rows, []string{m[0], m[1]})
+	}
+	rows = append(rows, []string{"other programs", fmt.Sprintf("%.1f %% of the processors' time during the run", 100*r.Others)})
+	t.table([]string{"", "during this run"}, rows)
+	if len(r.NotDone) > 0 {
+		t.list(r.NotDone)
+	}
+	t.text("p99.99 rests on few calls of a round, and says less than p99. On a machine whose processors the generator shares, the generator is part of every figure of time: its own lateness stands beside.")
+	t.code(r.Again)
+}
