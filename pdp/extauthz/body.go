@@ -121,13 +121,18 @@ func (t *tape) json(key pdp.Span, text []byte, scan *wire.Scanner) error {
 	if p != nil {
 		return errBody
 	}
+	t.graft(key, part.Nodes)
+	return nil
+}
+
+// graft lays nodes whose text is the tape's under key.
+func (t *tape) graft(key pdp.Span, nodes []pdp.Node) {
 	at := int32(len(t.doc.Nodes))
-	t.doc.Nodes = append(t.doc.Nodes, part.Nodes...)
+	t.doc.Nodes = append(t.doc.Nodes, nodes...)
 	for i := at; i < int32(len(t.doc.Nodes)); i++ {
 		t.doc.Nodes[i].Next += at
 	}
 	t.doc.Nodes[at].Key = key
-	return nil
 }
 
 // maxParts bounds the parts of a form.

@@ -19,6 +19,7 @@ type tape struct {
 	keys    map[string]struct{} // of a large map
 	pairs   []pair              // of a query
 	scanned []pdp.Node          // of a JSON body
+	claims  []pdp.Node          // of a token
 }
 
 // maxNesting bounds how deep a google.protobuf.Struct may nest.

@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"thymus/pdp"
-	"thymus/pdp/wire"
 )
 
 // identify finds the subject: the first source that yields one. The cause says why the call can only be denied. A call
@@ -72,21 +71,17 @@ func (t *turn) byToken(v *view, s *who) (found bool, cause string) {
 	if err != nil {
 		return false, "invalid token: " + err.Error()
 	}
-	d := &pdp.Doc{}
-	if p := t.scan.Scan(claims, wire.Mode{Depth: pdp.MaxDepth}, d); p != nil {
-		return false, "invalid token: its claims are no JSON"
+	d, err := t.tape.scanClaims(claims, t.scan)
+	if err != nil {
+		return false, "invalid token: its claims are no JSON object"
 	}
-	id, ok := d.StringAt(d.Path("sub"))
-	if !ok || id == "" {
+	id := text(&d, d.Path("sub"))
+	if id.Len == 0 {
 		return false, "invalid token: it has no sub"
 	}
-	s.kind, s.id, s.claims = wordJWT, t.tape.doc.AddText(id), claims
-	if t.m.o.RoleClaim != "" {
-		if role, ok := d.StringAt(d.Path(strings.Split(t.m.o.RoleClaim, ".")...)); ok {
-			s.role, s.hasRole = t.tape.doc.AddText(role), true
-		}
-	} else if role, ok := d.StringAt(d.Path("role")); ok {
-		s.role, s.hasRole = t.tape.doc.AddText(role), true
+	s.kind, s.id, s.claims = wordJWT, id, true
+	if i := d.Path(t.m.claim...); i >= 0 && d.Nodes[i].Kind == pdp.String {
+		s.role, s.hasRole = d.Nodes[i].Val, true
 	}
 	return true, ""
 }

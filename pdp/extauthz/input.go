@@ -53,7 +53,7 @@ type who struct {
 	kind, id pdp.Span
 	role     pdp.Span
 	hasRole  bool
-	claims   []byte // JSON object; nil where no token speaks
+	claims   bool // a token speaks: tape.claims are its claims
 }
 
 // input is what a canonical input is laid out from.
@@ -68,9 +68,8 @@ type input struct {
 	clean pdp.Span // out: the canonical path
 }
 
-// canonicalInput adds to the object at index 0, which holds attributes, the members of CONTRACT 1. It fails where claims
-// cannot be read.
-func (t *tape) canonicalInput(v *view, in *input, scan *wire.Scanner) bool {
+// canonicalInput adds to the object at index 0, which holds attributes, the members of CONTRACT 1.
+func (t *tape) canonicalInput(v *view, in *input) {
 	d := &t.doc
 	in.clean = in.raw
 	if in.differs {
@@ -81,9 +80,7 @@ func (t *tape) canonicalInput(v *view, in *input, scan *wire.Scanner) bool {
 	at := d.Open(keySubject, pdp.Object)
 	d.Add(keyType, pdp.String, in.kind)
 	d.Add(keyID, pdp.String, in.id)
-	if !t.properties(in, scan) {
-		return false
-	}
+	t.properties(in)
 	d.End(at, 3)
 
 	at = d.Open(keyAction, pdp.Object)
@@ -110,26 +107,19 @@ func (t *tape) canonicalInput(v *view, in *input, scan *wire.Scanner) bool {
 	d.End(at, 5)
 
 	t.peer(in.surface, in.peer)
-	return true
 }
 
 // properties lays the subject's: the token's claims, and the role.
-func (t *tape) properties(s *input, scan *wire.Scanner) bool {
+func (t *tape) properties(s *input) {
 	d := &t.doc
-	if s.claims == nil {
-		at := d.Open(keyProperties, pdp.Object)
-		if s.hasRole {
-			d.Add(keyRole, pdp.String, s.role)
-			d.End(at, 1)
-		}
-		return true
-	}
 	at := int32(len(d.Nodes))
-	if t.json(keyProperties, s.claims, scan) != nil {
-		return false
+	if s.claims {
+		t.graft(keyProperties, t.claims)
+	} else {
+		d.End(d.Open(keyProperties, pdp.Object), 0)
 	}
 	if !s.hasRole {
-		return true
+		return
 	}
 	if i := d.Member(at, "role"); i >= 0 { // it gives way to the one that the operator named
 		t.drop(i)
@@ -137,7 +127,18 @@ func (t *tape) properties(s *input, scan *wire.Scanner) bool {
 	}
 	d.Add(keyRole, pdp.String, s.role)
 	d.End(at, int(d.Nodes[at].Val.Len)+1)
-	return true
+}
+
+// scanClaims reads claims, a JSON object, which properties then lays. The document that it returns shares their nodes and
+// the tape's text as it is now.
+func (t *tape) scanClaims(claims []byte, scan *wire.Scanner) (d pdp.Doc, err error) {
+	d = pdp.Doc{Text: t.doc.Text, Nodes: t.claims[:0]}
+	p := scan.Scan(claims, wire.Mode{Depth: pdp.MaxDepth}, &d)
+	t.doc.Text, t.claims = d.Text, d.Nodes
+	if p != nil || d.Nodes[0].Kind != pdp.Object {
+		return d, errBody
+	}
+	return d, nil
 }
 
 // drop takes a member and all below it off the tape. Whoever is open above it is closed later.

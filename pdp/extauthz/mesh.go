@@ -18,6 +18,7 @@ type Mesh struct {
 	sources  []identity
 	believed []string // headers that say who asks
 	segs     []string // of the entrypoint
+	claim    []string // path of the claim that is the role
 	entry    atomic.Pointer[entry]
 	turns    sync.Pool
 	lanes    metrics.Dealer
@@ -56,6 +57,7 @@ func New(o Options) (*Mesh, error) {
 	if o.RoleHeader != "" {
 		m.believed = append(m.believed, o.RoleHeader)
 	}
+	m.claim = strings.Split(o.RoleClaim, ".")
 	if o.Entrypoint != "" {
 		m.segs = strings.Split(o.Entrypoint, "/")
 	}
@@ -151,7 +153,7 @@ func (t *turn) end(f pdp.Surface) {
 
 // release gives the turn back.
 func (t *turn) release() {
-	if cap(t.tape.doc.Text) > keep || cap(t.tape.doc.Nodes) > keep/8 || cap(t.tape.scanned) > keep/8 ||
+	if cap(t.tape.doc.Text) > keep || cap(t.tape.doc.Nodes) > keep/8 || cap(t.tape.scanned) > keep/8 || cap(t.tape.claims) > keep/8 ||
 		cap(t.frame) > keep || cap(t.out) > keep || cap(t.paths.want) > keep ||
 		cap(t.packed) > keep || t.size > keep {
 		t.tape, t.scan, t.frame, t.out, t.paths, t.packed = tape{}, wire.NewScanner(), nil, nil, pathBuffers{}, nil

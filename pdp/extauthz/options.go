@@ -46,7 +46,7 @@ type Options struct {
 
 	Tokens    Verifier // for the source jwt
 	JWTHeader string   // header that holds the token, as Bearer TOKEN or bare; empty: authorization
-	RoleClaim string   // claim that is the role, parted by dots; empty: none
+	RoleClaim string   // claim that is the role, parted by dots; empty: role
 
 	ExposeReason bool // a denied client is told why
 	DryRun       bool // all is permitted, and what would have been is recorded
@@ -90,6 +90,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxConnections <= 0 {
 		o.MaxConnections = 16384
+	}
+	if o.RoleClaim == "" {
+		o.RoleClaim = "role"
 	}
 	if o.JWTHeader == "" {
 		o.JWTHeader = "authorization"
