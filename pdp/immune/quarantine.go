@@ -30,6 +30,8 @@ type Entry struct {
 	Until   *float64 `json:"until,omitempty"` // nil: until it is released
 	By      string   `json:"by"`              // operator, or the detector that caused it
 	Strikes int      `json:"strikes"`         // how often self-protection has quarantined it
+	// Cleared is when an earlier quarantine of it ended by itself: what it did before is not held against it.
+	Cleared float64 `json:"cleared,omitempty"`
 	// Incident is what it is quarantined for, where self-protection did it; empty for an operator's.
 	Incident string `json:"incident,omitempty"`
 }
@@ -140,8 +142,10 @@ func (q *Quarantine) entry(s Subject, reason, by string, ttl time.Duration) *Ent
 	now := q.now().UnixNano()
 	e := &Entry{Type: s.Type, AgentID: s.ID, Reason: reason, Since: seconds(now), By: by}
 	if old := q.all[s]; old != nil {
-		e.Strikes = old.Strikes
-		if !old.over(now) {
+		e.Strikes, e.Cleared = old.Strikes, old.Cleared
+		if old.over(now) {
+			e.Cleared = *old.Until
+		} else {
 			e.Since = old.Since
 		}
 	}
@@ -189,12 +193,20 @@ func (q *Quarantine) drop(s Subject, e *Entry, now int64) {
 	q.tell(*e, false)
 }
 
-// Released is when a subject was last released, Unix nanoseconds, if that was less than a day ago; 0 otherwise. What it
-// did before is not to be held against it, after a restart neither.
+// Released is when a subject was last released, or its quarantine ended by itself, Unix nanoseconds, if that was less
+// than a day ago; 0 otherwise. What it did before is not to be held against it, after a restart neither.
 func (q *Quarantine) Released(s Subject) int64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.free[s]
+	at, e := q.free[s], q.all[s]
+	if e == nil {
+		return at
+	}
+	cleared := e.Cleared
+	if e.over(q.now().UnixNano()) {
+		cleared = *e.Until
+	}
+	return max(at, int64(cleared*1e6+0.5)*1000)
 }
 
 // Strikes is how often self-protection has quarantined a subject that has not been released since.

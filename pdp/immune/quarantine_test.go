@@ -162,3 +162,40 @@ func TestAskingAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// What a subject did before its quarantine ended by itself is as little held against it as what it did before a release,
+// also once it is quarantined again, and after a restart.
+func TestAnEndIsRememberedAsAReleaseIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := born(t)
+		defer func() { b.close() }()
+		put := func() time.Time {
+			t.Helper()
+			if _, err := b.q.Put(agent("a"), "", "probing", time.Minute); err != nil {
+				t.Fatal(err)
+			}
+			return time.Now().Add(time.Minute)
+		}
+		for range 2 {
+			end := put()
+			if at := b.q.Released(agent("a")); at >= time.Now().UnixNano() {
+				t.Fatal("released while it is quarantined")
+			}
+			time.Sleep(2 * time.Minute)
+			for range 2 {
+				if at := b.q.Released(agent("a")); at != end.UnixNano() {
+					t.Errorf("released at %s, want %s", time.Unix(0, at), end)
+				}
+				b.again()
+			}
+			put()
+			for range 2 {
+				if at := b.q.Released(agent("a")); at != end.UnixNano() {
+					t.Errorf("quarantined again, released at %s, want %s", time.Unix(0, at), end)
+				}
+				b.again()
+			}
+			time.Sleep(2 * time.Minute)
+		}
+	})
+}
