@@ -5,8 +5,6 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-
-	"thymus/pdp"
 )
 
 // assembled is what a set's sources become before compilation.
@@ -17,24 +15,24 @@ type assembled struct {
 	lines    map[string][]int  // name of a generated module to the lines of its source
 	guards   []guard
 	dodges   map[string]bool
+	has      map[string]bool // policies
 }
 
-// assemble parses what was generated and checks all modules; problems are in l where it finds any.
-func (l *loader) assemble(o *Options) *assembled {
+// assemble generates and parses what becomes of structured policies and checks all modules; problems are in l where it
+// finds any.
+func (l *loader) assemble(o *Options, structs []*piece) *assembled {
 	a := &assembled{files: slices.Clone(l.modules), modules: map[string]*ast.Module{}, policyOf: map[string]string{},
-		lines: map[string][]int{}, dodges: map[string]bool{}}
-	for _, s := range l.structs {
-		if s.gen == nil {
-			continue
-		}
-		m, ok := parseRego(s.origin, s.gen.text, &l.problems)
+		lines: map[string][]int{}, dodges: map[string]bool{}, has: map[string]bool{}}
+	for _, p := range structs {
+		gen := generate(p.structured(), false)
+		m, ok := parseRego(p.origin, gen.text, &l.problems)
 		if !ok {
 			continue
 		}
-		a.lines[s.origin] = s.gen.lines
-		a.guards = append(a.guards, s.gen.guard...)
-		a.dodges[s.id] = len(s.gen.guard) > 0
-		a.files = append(a.files, &regoFile{name: s.origin, module: m, policy: s.id})
+		a.lines[p.origin] = gen.lines
+		a.guards = append(a.guards, gen.guard...)
+		a.dodges[p.info.ID] = len(gen.guard) > 0
+		a.files = append(a.files, &regoFile{name: p.origin, module: m, policy: p.info.ID})
 	}
 	checkAllowed(o.AllowBuiltins, &l.problems)
 	checkBuiltins(l.modules, o.AllowBuiltins, &l.problems)
@@ -43,6 +41,7 @@ func (l *loader) assemble(o *Options) *assembled {
 		a.modules[f.name] = f.module
 		if f.policy != "" {
 			a.policyOf[f.name] = f.policy
+			a.has[f.policy] = true
 		}
 	}
 	return a
@@ -53,50 +52,15 @@ func (l *loader) compiler(o *Options) *ast.Compiler {
 		WithPathConflictsCheck(func(path []string) (bool, error) { return l.data.has(path), nil })
 }
 
-// compile makes the set out of what the sources held; it adds problems where it cannot.
-func (l *loader) compile(o *Options) *Set {
-	a := l.assemble(o)
-	if len(l.problems) > 0 {
-		return nil // effect rules of another shape must not reach the merge
-	}
-	policies := active(l.policies)
-	m := newMerge(a.files, policies)
-	m.dodges = a.dodges
-	a.modules[generatedRoot] = m.module()
-	c := l.compiler(o).WithStageAfterID(ast.StageResolveRefs,
-		ast.CompilerStageDefinition{Name: "Merge", MetricName: "merge", Stage: m.stage(a.policyOf)})
-	c.Compile(a.modules)
-	if c.Failed() {
-		delete(a.modules, generatedRoot)
-		if l.compileProblems(o, a); len(l.problems) == 0 { // only the merge failed, which must not be
-			regoProblems("", c.Errors, &l.problems)
-		}
-		return nil
-	}
-	ev := newEvaluator(c, l.data.value(), m, policies, a.files)
-	ev.lines, ev.guards, ev.reads = a.lines, uniqueGuards(a.guards), readsOf(c)
-	set := &Set{Policies: l.policies, Snapshot: &pdp.Snapshot{Policies: policies, Rules: m.rows,
-		Default: pdp.StrictestDefault(policies), Eval: ev}}
-	set.Warnings = warnings(a, l.policies)
-	if o.Entrypoint != "" {
-		path := splitEntrypoint(o.Entrypoint)
-		if !ev.defines(path) {
-			l.problems.add(Problem{Field: "policies.entrypoint", Detail: "no rule and no data at " + quote(o.Entrypoint),
-				Nearest: nearest(strings.Join(path, "/"), ev.documents())})
-			return nil
-		}
-		set.Snapshot.EntryPath = o.Entrypoint
-		set.Snapshot.Entrypoint = ev.Query(path)
-	}
-	return set
-}
-
 // maxRounds bounds how often compileProblems compiles: each round finds the errors of one more of the compiler's stages.
 const maxRounds = 8
 
 // compileProblems adds the compiler's errors at the places of their sources. The compiler stops at the first stage that
 // finds any, and the author wants all of them: so the rules at fault are made harmless and the rest compiled again.
 func (l *loader) compileProblems(o *Options, a *assembled) {
+	for name, m := range a.modules {
+		a.modules[name] = m.Copy() // what was parsed is used again
+	}
 	for range maxRounds {
 		c := l.compiler(o)
 		c.Compile(a.modules)

@@ -21,33 +21,19 @@ const (
 
 // dual is both engines over one set: native answers, and topdown where native cannot.
 type dual struct {
-	*evaluator
+	*parts
 	native *native.Engine
 	shadow *shadow // nil: no request is compared
 }
 
-// useNative puts the native engine in front of topdown, unless the options say otherwise. What stays on topdown, and
-// why, is in Set.Engine.
-func (s *Set) useNative(o *Options) {
-	ev := s.Snapshot.Eval.(*evaluator)
-	s.Engine = EngineInfo{Engine: EngineTopdown}
-	if o.Engine == EngineTopdown {
-		return
-	}
-	e, rep, err := native.Compile(ev.nativeOptions())
-	if err != nil {
-		s.Engine.Unable = []native.Unable{{Name: "data", Cause: err.Error()}}
-		return
-	}
-	d := &dual{evaluator: ev, native: e}
+// useNative puts the native engine in front of topdown. What stays on topdown, and why, is in Set.Engine.
+func (s *Set) useNative(o *Options, p *parts) {
+	d := &dual{parts: p, native: p.engine(s.Snapshot, p)}
 	if o.ShadowRate > 0 {
 		d.shadow = newShadow(s, d, o)
 	}
-	s.Engine = EngineInfo{Engine: EngineNative, Unable: rep.Unable, stats: e.Stats, shadow: d.shadow}
+	s.Engine = EngineInfo{Engine: EngineNative, Unable: p.world.report.Unable, stats: d.native.Stats, shadow: d.shadow}
 	s.Snapshot.Eval = d
-	if s.Snapshot.Entrypoint != nil {
-		s.Snapshot.Entrypoint = d.Query(splitEntrypoint(o.Entrypoint))
-	}
 }
 
 // nativeOptions tells the native engine what the merge made.
@@ -92,14 +78,37 @@ func (d *dual) Match(in *pdp.Doc, b *pdp.Budget, r *pdp.Result) {
 
 // Value implements pdp.Evaluator.
 func (d *dual) Value(q pdp.Query, in *pdp.Doc, strict bool, b *pdp.Budget, r *pdp.Result) {
-	d.native.Value(q, in, strict, b, r)
+	d.value(q, in, strict, b, r)
 	if d.shadow != nil {
 		d.shadow.offer(q, in, strict, r)
 	}
 }
 
+func (d *dual) value(q pdp.Query, in *pdp.Doc, strict bool, b *pdp.Budget, r *pdp.Result) {
+	e, ok := q.(*elsewhere)
+	if !ok {
+		d.native.Value(q, in, strict, b, r)
+		return
+	}
+	d.valueElsewhere(e, d.native.Stats().Aside, in, strict, b, r)
+}
+
+// valueElsewhere asks both engines, or topdown, about policies that lie apart.
+func (d *dual) valueElsewhere(q *elsewhere, topdown bool, in *pdp.Doc, strict bool, b *pdp.Budget, r *pdp.Result) {
+	r.Reset(keepResult)
+	if w := d.whole(q, b, r); w != nil {
+		w.value(q.path, topdown, strict, in, b, r)
+		q.number(r)
+	}
+}
+
 // Query implements pdp.Evaluator.
-func (d *dual) Query(path []string) pdp.Query { return d.native.Query(path) }
+func (d *dual) Query(path []string) pdp.Query {
+	if q := d.elsewhere(path); q != nil {
+		return q
+	}
+	return d.native.Query(path)
+}
 
 // EngineInfo says what evaluates a set.
 type EngineInfo struct {

@@ -2,8 +2,6 @@ package rules
 
 import (
 	"context"
-
-	"thymus/rules/native"
 )
 
 // WatchByPolling is Watch as it goes on where the system cannot watch.
@@ -38,13 +36,9 @@ var ResultText = resultText
 // GiveWrongNative makes set answer natively what wrong answers, as an engine with a fault would.
 func GiveWrongNative(set, wrong *Set) error {
 	d, other := set.Snapshot.Eval.(*dual), wrong.Snapshot.Eval.(*dual)
-	o := other.nativeOptions()
-	o.Fallback = d.evaluator
-	e, _, err := native.Compile(o)
-	if err == nil {
-		d.native, set.Engine.stats = e, e.Stats
-	}
-	return err
+	d.native = other.engine(wrong.Snapshot, d.parts)
+	set.Engine.stats = d.native.Stats
+	return nil
 }
 
 // PlaceName is how the reasons of decisions call a file.

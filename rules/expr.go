@@ -15,6 +15,7 @@ type expr struct {
 	not  bool
 	op   string // ==, !=, >, <, >=, <=, in, some, or the name of a builtin; empty: a rule of the module
 	args []arg
+	any  [][]expr // instead of all that, for lowering alone: one of these bodies holds
 }
 
 // arg is what an expression is about: exactly one of these.
@@ -101,6 +102,9 @@ func (w *lowering) body(b ast.Body, es []expr) ast.Body {
 }
 
 func (w *lowering) expr(b ast.Body, e *expr) ast.Body {
+	if e.any != nil {
+		return w.either(b, e.any)
+	}
 	if e.op == "some" {
 		set, key, element := w.name(), w.name(), w.name()
 		if w.vars == nil {

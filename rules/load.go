@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"bytes"
 	"context"
 	"embed"
 	"slices"
@@ -16,21 +17,8 @@ var builtinFiles embed.FS
 
 // Load reads, checks, generates, merges and compiles a set of policies, and evaluates it once, so that no request pays
 // for what evaluators do at first use. Its error is Problems: everything that is wrong. It may be called from several
-// goroutines at once; ctx stops it between files.
-func Load(ctx context.Context, o Options) (*Set, error) {
-	l := loader{}
-	if err := l.read(ctx, &o); err != nil {
-		return nil, err
-	}
-	set := l.compile(&o)
-	if err := l.problems.orNil(); err != nil {
-		return nil, err
-	}
-	set.Snapshot.Revision = l.revision(&o)
-	set.useNative(&o)
-	set.warm()
-	return set, nil
-}
+// goroutines at once; ctx stops it between files. Whoever loads one set after the other has a Loader.
+func Load(ctx context.Context, o Options) (*Set, error) { return NewLoader().Load(ctx, o) }
 
 // read takes all sources and settles which policies there are. Its error is that of ctx; problems are in l.
 func (l *loader) read(ctx context.Context, o *Options) error {
@@ -55,57 +43,72 @@ func (l *loader) read(ctx context.Context, o *Options) error {
 type loader struct {
 	problems Problems
 	tests    bool // take _test.rego too
+	cache    *memory
+	count    *LoaderStats
 
 	modules  []*regoFile
-	structs  []*loadedStructured
-	data     dataTree
+	structs  []*piece
+	files    []*dataFile
+	data     *dataTree // once settled
 	digests  []string
 	forced   map[string]bool   // Rego policies that their Source disables
 	fixed    map[string]string // ids that a Source claims, to its origin
 	policies []PolicyInfo      // once settled
 }
 
-type loadedStructured struct {
-	*structured
-	origin string
-	text   []byte
-	gen    *generated
-}
-
 func (l *loader) file(f *file) {
 	switch {
 	case f.test && !l.tests:
 	case f.ext == ".rego":
-		l.digest("rego", f.text)
-		l.rego(f.name, f.text)
+		if m := l.rego(f.name, f.text); m != nil {
+			l.digest("rego", m.digest)
+		}
 	default:
 		l.document(f)
 	}
 }
 
+// rego takes a module; nil where problems were added.
 func (l *loader) rego(name string, text []byte) *regoFile {
-	m, ok := parseRego(name, text, &l.problems)
-	if !ok {
-		return nil
+	p := l.cache.modules[name]
+	if p == nil || !p.is(text, l.cache.turn) {
+		m, ok := parseRego(name, text, &l.problems)
+		if !ok {
+			return nil
+		}
+		p = &parsed{kept: newKept(text, l.cache.turn), name: name, module: m, refs: dataRefs(m)}
+		l.cache.modules[name] = p
+		l.count.Modules++
 	}
-	f := &regoFile{name: name, module: m, text: text}
+	f := &regoFile{name: name, module: p.module, text: text, parsed: p}
 	l.modules = append(l.modules, f)
 	return f
 }
 
 // document takes a JSON or YAML file: a structured policy, or data.
 func (l *loader) document(f *file) {
-	doc, ok := l.parse(f.name, f.ext == ".json", f.text)
-	if !ok || doc == nil {
+	if p := l.cache.pieces[f.name]; p != nil && !p.disabled && p.is(f.text, l.cache.turn) {
+		l.digest("policy", p.digest)
+		l.structs = append(l.structs, p)
 		return
 	}
-	if doc.kind == pdp.Object && doc.get("policy_id") != nil {
-		l.digest("policy", f.text)
-		l.structured(f.name, f.text, doc, false)
-		return
+	d := l.cache.data[f.name]
+	if d == nil || !slices.Equal(d.dir, f.dir) || !d.is(f.text, l.cache.turn) {
+		doc, ok := l.parse(f.name, f.ext == ".json", f.text)
+		if !ok || doc == nil {
+			return
+		}
+		if doc.kind == pdp.Object && doc.get("policy_id") != nil {
+			if p := l.structured(f.name, f.text, doc, f.ext == ".json", false); p != nil {
+				l.digest("policy", p.digest)
+			}
+			return
+		}
+		d = &dataFile{kept: newKept(f.text, l.cache.turn), name: f.name, dir: f.dir, doc: doc}
+		l.cache.data[f.name] = d
 	}
-	l.digest("data "+strings.Join(f.dir, "/"), f.text)
-	l.data.add(f.name, f.dir, doc, &l.problems)
+	l.digest("data "+strings.Join(f.dir, "/"), d.digest)
+	l.files = append(l.files, d)
 }
 
 func (l *loader) parse(name string, asJSON bool, text []byte) (*node, bool) {
@@ -124,28 +127,35 @@ func (l *loader) parse(name string, asJSON bool, text []byte) (*node, bool) {
 	return doc, true
 }
 
-func (l *loader) structured(origin string, text []byte, doc *node, disabled bool) {
-	p, ok := readStructured(origin, doc, &l.problems)
+// structured takes a structured policy; nil where problems were added.
+func (l *loader) structured(origin string, text []byte, doc *node, asJSON, disabled bool) *piece {
+	s, ok := readStructured(origin, doc, &l.problems)
 	if !ok {
-		return
+		return nil
 	}
-	if disabled {
-		p.enabled = false
-	}
-	l.structs = append(l.structs, &loadedStructured{structured: p, origin: origin, text: text})
+	p := newPiece(newKept(text, l.cache.turn), s, origin, asJSON, disabled)
+	l.cache.pieces[origin] = p
+	l.structs = append(l.structs, p)
+	l.count.Policies++
+	return p
 }
 
 func (l *loader) builtins() {
 	entries, _ := builtinFiles.ReadDir("builtin") // embedded: cannot fail
 	for _, e := range entries {
 		text, _ := builtinFiles.ReadFile("builtin/" + e.Name())
-		l.digest("builtin", text)
 		name := "builtin:" + e.Name()
 		if strings.HasSuffix(e.Name(), ".rego") {
-			l.rego(name, text)
-		} else if doc, ok := l.parse(name, true, text); ok {
-			l.structured(name, text, doc, false)
+			l.digest("builtin", l.rego(name, text).digest)
+			continue
 		}
+		p := l.cache.pieces[name]
+		if p != nil && p.is(text, l.cache.turn) {
+			l.structs = append(l.structs, p)
+		} else if doc, ok := l.parse(name, true, text); ok {
+			p = l.structured(name, text, doc, true, false)
+		}
+		l.digest("builtin", p.digest)
 	}
 }
 
@@ -155,7 +165,6 @@ func (l *loader) source(s *Source) {
 	if s.Disabled {
 		kind = "disabled source"
 	}
-	l.digest(kind, s.Text)
 	origin := s.Origin
 	if origin == "" {
 		origin = "policy:" + s.ID
@@ -168,6 +177,7 @@ func (l *loader) source(s *Source) {
 		if f == nil {
 			return
 		}
+		l.digest(kind, f.digest)
 		if id := policyID(f.module.Package); id != s.ID {
 			wrongID("in package " + strings.TrimPrefix(f.module.Package.Path.String(), "data."))
 			return
@@ -181,23 +191,30 @@ func (l *loader) source(s *Source) {
 		}
 		return
 	}
-	text := strings.TrimLeft(string(s.Text), " \t\r\n")
-	doc, ok := l.parse(origin, strings.HasPrefix(text, "{"), s.Text)
-	if !ok {
-		return
+	p := l.cache.pieces[origin]
+	if p != nil && p.disabled == s.Disabled && p.is(s.Text, l.cache.turn) {
+		l.structs = append(l.structs, p)
+	} else {
+		asJSON := bytes.HasPrefix(bytes.TrimLeft(s.Text, " \t\r\n"), []byte("{"))
+		doc, ok := l.parse(origin, asJSON, s.Text)
+		if !ok {
+			return
+		}
+		if doc == nil || doc.kind != pdp.Object {
+			l.problems.add(Problem{File: origin, Policy: s.ID, Detail: "expected a policy, an object"})
+			return
+		}
+		if p = l.structured(origin, s.Text, doc, asJSON, s.Disabled); p == nil {
+			return
+		}
 	}
-	if doc == nil || doc.kind != pdp.Object {
-		l.problems.add(Problem{File: origin, Policy: s.ID, Detail: "expected a policy, an object"})
-		return
-	}
-	before := len(l.structs)
-	l.structured(origin, s.Text, doc, s.Disabled)
-	if len(l.structs) > before && l.structs[before].id != s.ID {
-		wrongID(l.structs[before].id)
+	l.digest(kind, p.digest)
+	if p.info.ID != s.ID {
+		wrongID(p.info.ID)
 	}
 }
 
-// settle finds out which policies there are, whether two sources define one, and generates Rego for the structured.
+// settle finds out which policies there are, and whether two sources define one.
 func (l *loader) settle() {
 	from := map[string]string{}
 	claim := func(id, origin string) bool {
@@ -212,23 +229,15 @@ func (l *loader) settle() {
 		from[id] = origin
 		return !taken
 	}
-	slices.SortStableFunc(l.structs, func(a, b *loadedStructured) int { return strings.Compare(a.id, b.id) })
-	for _, s := range l.structs {
-		if !claim(s.id, s.origin) {
-			continue
+	l.mergeData()
+	slices.SortStableFunc(l.structs, func(a, b *piece) int { return strings.Compare(a.info.ID, b.info.ID) })
+	l.structs = slices.DeleteFunc(l.structs, func(p *piece) bool {
+		if !claim(p.info.ID, p.origin) {
+			return true
 		}
-		info := PolicyInfo{ID: s.id, Name: s.name, Version: s.version, Description: s.description, Enabled: s.enabled,
-			Default: s.def, Form: FormStructured, Origin: s.origin, Texts: []Text{{s.origin, s.text}}}
-		for i := range s.rules {
-			if s.rules[i].enabled {
-				info.Rules++
-			}
-		}
-		if info.Enabled {
-			s.gen = generate(s.structured, false)
-		}
-		l.policies = append(l.policies, info)
-	}
+		l.policies = append(l.policies, p.info)
+		return false
+	})
 	off := map[*regoFile]bool{}
 	for _, p := range gather(l.modules, &l.problems) {
 		if !claim(p.info.ID, p.info.Origin) {
@@ -259,6 +268,23 @@ func (l *loader) settle() {
 	}
 	l.modules = slices.DeleteFunc(l.modules, func(f *regoFile) bool { return off[f] })
 	slices.SortFunc(l.policies, func(a, b PolicyInfo) int { return strings.Compare(a.ID, b.ID) })
+}
+
+// mergeData makes one tree of the data files, or takes the one that there is.
+func (l *loader) mergeData() {
+	c := l.cache
+	if c.tree == nil || !slices.Equal(c.treeOf, l.files) {
+		before := len(l.problems)
+		c.tree, c.treeOf = &dataTree{}, l.files
+		for _, d := range l.files {
+			c.tree.add(d.name, d.dir, d.doc, &l.problems)
+		}
+		if len(l.problems) > before {
+			l.data, c.tree = c.tree, nil
+			return
+		}
+	}
+	l.data = c.tree
 }
 
 // active are the enabled policies, as the snapshot has them.

@@ -17,6 +17,7 @@ type regoFile struct {
 	module *ast.Module
 	policy string // the policy it belongs to, empty for a library
 	text   []byte
+	*parsed
 }
 
 // parseRego reads one module; false where problems were added.

@@ -8,12 +8,9 @@ import (
 	"strings"
 )
 
-// digest notes the content of one source. What it is goes with it, since a text is another thing as data; where it lies
-// does not, except for data, whose folder is part of what it says.
-func (l *loader) digest(kind string, text []byte) {
-	sum := sha256.Sum256(text)
-	l.digests = append(l.digests, kind+" "+hex.EncodeToString(sum[:]))
-}
+// digest notes the content of one source, by the hex SHA-256 of its text. What it is goes with it, since a text is another
+// thing as data; where it lies does not, except for data, whose folder is part of what it says.
+func (l *loader) digest(kind, sum string) { l.digests = append(l.digests, kind+" "+sum) }
 
 // revision is a digest of all that decides: the contents, whatever the order in which they were read, and the options
 // that change answers. It is 32 hex digits, half of a SHA-256.

@@ -86,12 +86,12 @@ func (s *shadow) offer(q pdp.Query, in *pdp.Doc, strict bool, r *pdp.Result) {
 // that is no difference. One that looks at the clock in minutes is asked natively once more, too.
 func (s *shadow) compare(q pdp.Query, in *pdp.Doc, strict bool, got string) {
 	s.asked.Add(1)
-	want, ok := s.ask(s.d.evaluator, q, in, strict)
+	want, ok := s.ask(true, q, in, strict)
 	if !ok || want == got {
 		return
 	}
-	second, ok := s.ask(s.d, q, in, strict)
-	third, ok2 := s.ask(s.d.evaluator, q, in, strict)
+	second, ok := s.ask(false, q, in, strict)
+	third, ok2 := s.ask(true, q, in, strict)
 	if !ok || !ok2 || third != want || second != got {
 		s.unsteady.Add(1)
 		return
@@ -119,22 +119,25 @@ func (s *shadow) compare(q pdp.Query, in *pdp.Doc, strict bool, got string) {
 }
 
 // ask evaluates without the shadow. False: the time was up, and there is nothing to compare.
-func (s *shadow) ask(e pdp.Evaluator, q pdp.Query, in *pdp.Doc, strict bool) (string, bool) {
+func (s *shadow) ask(topdown bool, q pdp.Query, in *pdp.Doc, strict bool) (string, bool) {
 	var b pdp.Budget
 	b.Start(1)
 	stop := time.AfterFunc(shadowBudget, func() { b.Expire(1) })
 	defer stop.Stop()
 	var r pdp.Result
-	nat := s.d.native
+	d := s.d
+	e, apart := q.(*elsewhere)
 	switch {
-	case q == nil && e == pdp.Evaluator(s.d):
-		nat.Match(in, &b, &r)
+	case q == nil && topdown:
+		d.parts.Match(in, &b, &r)
 	case q == nil:
-		e.Match(in, &b, &r)
-	case e == pdp.Evaluator(s.d):
-		nat.Value(q, in, strict, &b, &r)
+		d.native.Match(in, &b, &r)
+	case apart:
+		d.valueElsewhere(e, topdown, in, strict, &b, &r)
+	case topdown:
+		d.parts.Value(d.native.FallbackQuery(q), in, strict, &b, &r)
 	default:
-		e.Value(nat.FallbackQuery(q), in, strict, &b, &r)
+		d.native.Value(q, in, strict, &b, &r)
 	}
 	return resultText(q != nil, &r), !b.Stopped()
 }

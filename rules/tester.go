@@ -73,12 +73,13 @@ func (r *Report) Count(o Outcome) (n int) {
 // Test runs the tests in the _test.rego files below paths with OPA's runner, over all policies there, structured ones
 // as the packages they become. Its error is Problems where something does not load; failed tests are in the report.
 func Test(ctx context.Context, paths []string, o TestOptions) (*Report, error) {
-	l := loader{tests: true}
+	kept := newMemory()
+	l := loader{tests: true, cache: &kept, count: new(LoaderStats)}
 	opts := Options{Paths: paths, Builtin: o.Builtin, AllowBuiltins: o.AllowBuiltins}
 	if err := l.read(ctx, &opts); err != nil {
 		return nil, err
 	}
-	a := l.assemble(&opts)
+	a := l.assemble(&opts, l.enabled())
 	if err := l.problems.orNil(); err != nil {
 		return nil, err
 	}

@@ -45,11 +45,15 @@ func (ev *evaluator) Match(in *pdp.Doc, b *pdp.Budget, r *pdp.Result) {
 
 // odd says whether the input does what generated rules about odd fields look for.
 func (ev *evaluator) odd(in *pdp.Doc) bool {
+	return meets(ev.guards, in)
+}
+
+func meets(guards []guard, in *pdp.Doc) bool {
 	if len(in.Nodes) == 0 {
 		return false
 	}
-	for i := range ev.guards {
-		if ev.guards[i].odd(in) {
+	for i := range guards {
+		if guards[i].odd(in) {
 			return true
 		}
 	}

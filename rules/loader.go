@@ -1,0 +1,153 @@
+package rules
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"sync"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"thymus/rules/native"
+)
+
+// Loader loads sets of policies one after the other, and compiles of each only what was not in the ones before: a
+// structured policy that nothing refers to is compiled by itself, and everything else together, if any of it changed. It
+// may be called from several goroutines at once, and loads one set at a time. It keeps the compiled parts of the last
+// set and, of its texts, what that set itself holds.
+type Loader struct {
+	mu    sync.Mutex
+	cache memory
+	count LoaderStats
+}
+
+// LoaderStats counts what a Loader did.
+type LoaderStats struct {
+	Sets     uint64 // loaded
+	Policies uint64 // structured policies that were read and compiled by themselves
+	Modules  uint64 // Rego modules that were parsed
+	Worlds   uint64 // compilations of all that cannot be compiled by itself
+}
+
+// NewLoader makes a loader that knows nothing yet.
+func NewLoader() *Loader { return &Loader{cache: newMemory()} }
+
+// Load is Load, with what is known of the sets before.
+func (ld *Loader) Load(ctx context.Context, o Options) (*Set, error) {
+	ld.mu.Lock()
+	defer ld.mu.Unlock()
+	ld.cache.begin()
+	l := loader{cache: &ld.cache, count: &ld.count}
+	if err := l.read(ctx, &o); err != nil {
+		return nil, err
+	}
+	set := l.compile(&o)
+	if err := l.problems.orNil(); err != nil {
+		return nil, err
+	}
+	set.Snapshot.Revision = l.revision(&o)
+	set.warm()
+	ld.cache.end()
+	ld.count.Sets++
+	return set, nil
+}
+
+// Stats may be called at any time.
+func (ld *Loader) Stats() LoaderStats {
+	ld.mu.Lock()
+	defer ld.mu.Unlock()
+	return ld.count
+}
+
+// memory is what a Loader keeps. Policies, modules and data are found by their origin and used if their text is the same.
+type memory struct {
+	turn    uint64
+	tables  *native.Tables
+	fresh   int // size of the tables when they were new
+	pieces  map[string]*piece
+	modules map[string]*parsed
+	data    map[string]*dataFile
+	tree    *dataTree
+	treeOf  []*dataFile
+	reach   *reach
+	reachOf []*parsed
+	world   *world
+	minis   *minis
+}
+
+// minTables is the size below which tables are not worth replacing.
+const minTables = 1 << 16
+
+func newMemory() memory {
+	return memory{tables: native.NewTables(), pieces: map[string]*piece{}, modules: map[string]*parsed{}, data: map[string]*dataFile{},
+		minis: &minis{}}
+}
+
+// begin starts a load. Tables that hold mostly what is gone are given up, with all that was compiled with them.
+func (c *memory) begin() {
+	c.turn++
+	if n := c.tables.Size(); n > minTables && n > 4*c.fresh {
+		turn := c.turn
+		*c = newMemory()
+		c.turn = turn
+	}
+}
+
+// end forgets what the set that was loaded does not use.
+func (c *memory) end() {
+	for k, p := range c.pieces {
+		if p.turn != c.turn {
+			delete(c.pieces, k)
+		}
+	}
+	for k, m := range c.modules {
+		if m.turn != c.turn {
+			delete(c.modules, k)
+		}
+	}
+	for k, d := range c.data {
+		if d.turn != c.turn {
+			delete(c.data, k)
+		}
+	}
+	if c.fresh == 0 {
+		c.fresh = c.tables.Size()
+	}
+}
+
+// kept is what memory has in common for everything that is read.
+type kept struct {
+	turn   uint64
+	text   []byte
+	digest string // hex SHA-256 of the text
+}
+
+func (k *kept) is(text []byte, turn uint64) bool {
+	if !bytes.Equal(k.text, text) {
+		return false
+	}
+	k.turn = turn
+	return true
+}
+
+func newKept(text []byte, turn uint64) kept {
+	sum := sha256.Sum256(text)
+	return kept{turn: turn, text: text, digest: hex.EncodeToString(sum[:])}
+}
+
+// parsed is a Rego module, which nothing changes.
+type parsed struct {
+	kept
+	name   string
+	module *ast.Module
+	refs   []ast.Ref // into data, as far as they are ground, in the order of the source
+}
+
+// dataFile is a document of base data.
+type dataFile struct {
+	kept
+	name string
+	dir  []string
+	doc  *node
+}
