@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"thymus/bench/plot"
 )
@@ -61,7 +62,7 @@ func (r *results) glance(t *sheet) {
 		return
 	}
 	t.heading("At a glance")
-	t.text("64 connections, role-based rules, 100 of them, everything on the same processors.")
+	t.text("%d connections, 100 role-based rules, everything on the same processors.", r.Clients)
 	t.table([]string{"", "found", "goal", ""}, rows)
 }
 
@@ -77,55 +78,68 @@ func wrkRateOf(e *entry) float64 {
 }
 
 // losses are the figures in which one that decides is better than Thymus: by more than 5 %, and with its worst round better
-// than Thymus' best.
+// than Thymus' best. A line is a figure of a case.
 func (r *results) losses() (all []string) {
 	for _, o := range r.Cases {
 		us := o.named("thymus")
 		if us == nil || o.Scene == waysScene {
 			continue
 		}
+		say := func(what, mine string, better []string) {
+			if len(better) > 0 {
+				all = append(all, fmt.Sprintf("%s, %s: %s; Thymus %s.", o.title(), what, strings.Join(better, ", "), mine))
+			}
+		}
 		for _, f := range []struct {
 			what string
 			more bool // is better
 			of   func(*sample) float64
-			unit string
 		}{
-			{"decisions a second", true, rate, ""},
-			{"p50 at half", false, at(p50), " ms"},
-			{"p99 at half", false, at(p99), " ms"},
-			{"CPU seconds a million decisions", false, cpu, ""},
-			{"allocations a decision", false, allocs, ""},
-			{"resident memory", false, rss, " MiB"},
+			{"decisions a second", true, rate},
+			{"p50 in ms at half of that", false, at(p50)},
+			{"p99 in ms at half of that", false, at(p99)},
+			{"CPU seconds a million decisions", false, cpu},
+			{"allocations a decision", false, allocs},
+			{"resident memory in MiB", false, rss},
+			{"start to first answer in ms", false, nil},
 		} {
+			mine := us.figure(f.of)
+			var better []string
 			for _, e := range o.Entries {
-				if e == us || !e.Judged || len(e.Samples) == 0 || len(e.Name) > 6 && e.Name[:6] == "thymus" {
+				if !e.Judged || len(e.Samples) == 0 || strings.HasPrefix(e.Name, "thymus") {
 					continue
 				}
-				a, b := us.median(f.of), e.median(f.of)
-				if a.mid < 0 || b.mid < 0 {
+				its := e.figure(f.of)
+				if mine.mid < 0 || its.mid < 0 {
 					continue
 				}
-				if f.more && b.mid > 1.05*a.mid && b.low > a.high || !f.more && b.mid < a.mid/1.05 && b.high < a.low {
-					all = append(all, fmt.Sprintf("%s: %s has %s%s of %s, Thymus %s.", o.title(), e.Name, number(b.mid), f.unit, f.what, number(a.mid)))
+				if f.more && its.mid > 1.05*mine.mid && its.low > mine.high || !f.more && its.mid < mine.mid/1.05 && its.high < mine.low {
+					better = append(better, e.Name+" "+number(its.mid))
 				}
 			}
+			say(f.what, number(mine.mid), better)
 		}
-		for _, e := range o.Entries {
-			if e.Judged && len(e.Samples) > 0 && (len(e.Name) < 6 || e.Name[:6] != "thymus") && e.Startup < us.Startup/1.05 {
-				all = append(all, fmt.Sprintf("%s: %s gives its first answer after %s ms, Thymus after %s.", o.title(), e.Name, number(e.Startup), number(us.Startup)))
-			}
-		}
-		var mine *library
-		for i, l := range o.Libraries {
+		var mine float64
+		var better []string
+		for _, l := range o.Libraries {
 			switch {
 			case l.Name == "thymus" && l.Why == "":
-				mine = &o.Libraries[i]
-			case mine != nil && l.Why == "" && l.CPU < mine.CPU/1.05:
-				all = append(all, fmt.Sprintf("%s: %s in process takes %s µs given %s, Thymus %s given JSON.", o.title(), l.Name, number(l.CPU), l.Input, number(mine.CPU)))
+				mine = l.CPU
+			case mine > 0 && l.Why == "" && l.CPU < mine/1.05:
+				better = append(better, fmt.Sprintf("%s, given %s, %s", l.Name, l.Input, number(l.CPU)))
 			}
 		}
+		say("CPU in µs a decision in process", number(mine)+", given JSON", better)
 	}
 	return all
+}
+
+// figure is a median of its samples; without a function how long its start took.
+func (e *entry) figure(f func(*sample) float64) spread {
+	if f == nil {
+		return spread{e.Startup, e.Startup, e.Startup}
+	}
+	return e.median(f)
 }
 
 // growth draws what becomes of everyone as a policy grows.

@@ -42,7 +42,7 @@ func (r *results) opening(t *sheet) {
 	t.text("Authorization services answer the same questions under the same policies on one machine. All figures are of one run of %.0f minutes, begun %s; the command that repeats it is at the end.",
 		r.Seconds/60, r.Began)
 	t.list([]string{
-		fmt.Sprintf("In a case everyone is started, then asked in turns, A B C A B C, %d rounds (the first case more). A turn is a closed loop of %gs with %d connections for the throughput, then an open loop of %gs at half of the first round's throughput for the latency, each after %gs of warm-up.",
+		fmt.Sprintf("In a case everyone is started, then asked in turns, A B C A B C, %d times round (the first case more often). A turn is a closed loop of %gs with %d connections for the throughput, then an open loop of %gs at half of the first round's throughput for the latency, each after %gs of warm-up.",
 			r.Rounds, r.Duration, r.Clients, r.Duration, r.Warmup),
 		"Latency counts from the moment at which a call should have begun, so that a server that stalls cannot hide it. Calls are not pipelined.",
 		"Figures are medians over the rounds, with the least and the most in brackets where they differ.",
@@ -51,7 +51,7 @@ func (r *results) opening(t *sheet) {
 		"cedar-go and casbin are libraries. They stand in a small server that this bench holds (fasthttp, encoding/json); what they cost alone is in the tables of each case that say \"in process\".",
 	})
 	if r.Others > 0.05 {
-		t.text("Caution: the machine was not quiet. Other programs had %.0f %% of its processors' time; figures of time are worth little, ratios within a round somewhat more, allocations are what they are.", 100*r.Others)
+		t.note("Caution: the machine was not quiet. Other programs had %.0f %% of its processors' time; figures of time are worth little, ratios within a round somewhat more, allocations are what they are.", 100*r.Others)
 	}
 }
 

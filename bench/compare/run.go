@@ -189,7 +189,9 @@ func (s *settings) sample(ctx context.Context, v *server, e *entry) (m sample, e
 		return m, err
 	}
 	o.Duration = s.duration
-	given, tells := v.mallocs()
+	asking, tells := v.mallocs()
+	given, _ := v.mallocs()
+	asking = given - asking // what it takes to be asked for metrics
 	before, _ := v.used()
 	if m.Full, err = load.Run(ctx, o); err != nil {
 		return m, err
@@ -199,7 +201,7 @@ func (s *settings) sample(ctx context.Context, v *server, e *entry) (m sample, e
 	if answers := m.Full.OK + m.Full.Wrong; answers > 0 {
 		m.CPU = (after - before) * 1e6 / float64(answers)
 		if now, ok := v.mallocs(); ok && tells {
-			m.Allocs = (now - given) / float64(answers)
+			m.Allocs = max(0, now-given-asking) / float64(answers)
 		}
 	}
 	// Half of what it bears: of the first round, so that all rounds are asked alike.

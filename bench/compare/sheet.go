@@ -30,6 +30,13 @@ func (s *sheet) text(format string, args ...any) {
 	s.p.Text(t)
 }
 
+// note is a text that must not be overlooked.
+func (s *sheet) note(format string, args ...any) {
+	t := fmt.Sprintf(format, args...)
+	fmt.Fprintf(&s.md, "\n> %s\n", t)
+	s.p.Note(t)
+}
+
 func (s *sheet) list(items []string) {
 	s.md.WriteString("\n")
 	for _, t := range items {
@@ -64,8 +71,11 @@ func (s *sheet) figure(svg string) { s.p.Figure(svg) }
 
 // number is a figure for a table, nothing where it is not known.
 func number(v float64) string {
-	if v < 0 {
+	switch {
+	case v < 0:
 		return ""
+	case v < 1000: // plot's are percentiles between 99 and 100
+		return fmt.Sprintf("%.3g", v)
 	}
 	return plot.Number(v)
 }
@@ -74,7 +84,7 @@ func (s spread) String() string {
 	if s.high-s.low < 0.02*s.mid || s.low == s.high {
 		return number(s.mid)
 	}
-	return fmt.Sprintf("%s (%s–%s)", number(s.mid), number(s.low), number(s.high))
+	return fmt.Sprintf("%s\n%s–%s", number(s.mid), number(s.low), number(s.high))
 }
 
 // part is a over b.

@@ -198,25 +198,25 @@ type Bar struct {
 	Colour           int // as a series'
 }
 
-// Bars draws horizontal bars from 0, each with its value beside it.
+// Bars draws horizontal bars from 0, each under its name, with its value behind it.
 func Bars(title, unit string, bars []Bar) string {
 	most := 0.0
 	for _, v := range bars {
 		most = max(most, v.Value, v.High)
 	}
-	const row, name, after = 34.0, 190.0, 110.0
+	const row, label, thick, after = 48.0, 18.0, 18.0, 170.0
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg viewBox="0 0 %g %g" role="img" aria-label="%s">`, width, row*float64(len(bars))+8, html.EscapeString(title))
+	fmt.Fprintf(&b, `<svg viewBox="0 0 %g %g" role="img" aria-label="%s">`, width, row*float64(len(bars))+4, html.EscapeString(title))
 	for i, v := range bars {
-		y := row*float64(i) + 4
-		scale := (width - name - after) / max(most, 1e-12)
+		y := row * float64(i)
+		scale := (width - after) / max(most, 1e-12)
 		stroke, _ := colour(shade(v.Colour, i))
-		fmt.Fprintf(&b, `<text x="%g" y="%g" text-anchor="end">%s</text><rect x="%g" y="%g" width="%.1f" height="%g" fill="%s"/>`,
-			name-8, y+row/2, html.EscapeString(v.Name), name, y, max(v.Value*scale, 1), row-10, stroke)
+		fmt.Fprintf(&b, `<text x="0" y="%g">%s</text><rect x="0" y="%g" width="%.1f" height="%g" rx="2" fill="%s"/>`,
+			y+label-3, html.EscapeString(v.Name), y+label+2, max(v.Value*scale, 1), thick, stroke)
 		if v.High > v.Low {
-			fmt.Fprintf(&b, `<path class="whisker" d="M%.1f %gH%.1f"/>`, name+v.Low*scale, y+(row-10)/2, name+v.High*scale)
+			fmt.Fprintf(&b, `<path class="whisker" d="M%.1f %gH%.1f"/>`, v.Low*scale, y+label+2+thick/2, v.High*scale)
 		}
-		fmt.Fprintf(&b, `<text x="%.1f" y="%g">%s %s</text>`, name+max(v.Value, v.High)*scale+8, y+row/2, Number(v.Value), html.EscapeString(unit))
+		fmt.Fprintf(&b, `<text x="%.1f" y="%g">%s</text>`, max(v.Value, v.High)*scale+8, y+label+thick-1, html.EscapeString(strings.TrimSpace(Number(v.Value)+" "+unit)))
 	}
 	b.WriteString("</svg>")
 	return figure(title, b.String(), nil)
