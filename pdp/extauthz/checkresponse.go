@@ -89,9 +89,9 @@ func (t *turn) appendResponse(dst []byte) []byte {
 
 func (t *turn) appendDenied(dst []byte) []byte {
 	dst, at := open(dst, 2)
-	var headers []byte
+	headers := t.headers[:0]
 	status, body := t.denial(func(name, value string, more bool) { headers = appendHeader(headers, 2, name, value, more) })
-	t.frame = body
+	t.frame, t.headers = body, headers
 	dst, code := open(dst, 1)
 	dst = shut(appendVarint(dst, 1, uint64(status)), code)
 	dst = append(dst, headers...)
@@ -119,9 +119,8 @@ func (t *turn) appendOK(dst []byte) []byte {
 // appendMetadata appends what later filters and access logs read: the decision, or what the entrypoint made of it.
 func (t *turn) appendMetadata(dst []byte) []byte {
 	d := t.answer.d
-	var id [36]byte
 	dst, at := open(dst, 4)
-	dst = appendMember(dst, "decision_id", string(d.AppendID(id[:0])))
+	dst = appendMember(dst, "decision_id", t.decisionID())
 	if t.m.segs == nil {
 		dst = appendMember(dst, "effect", d.Effect.String())
 		if d.Matched {

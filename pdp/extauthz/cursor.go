@@ -22,6 +22,14 @@ type cursor struct {
 func (c *cursor) more() bool { return c.pos < c.end }
 
 func (c *cursor) varint() (v uint64, ok bool) {
+	if c.pos < c.end && c.b[c.pos] < 0x80 { // most are one byte
+		c.pos++
+		return uint64(c.b[c.pos-1]), true
+	}
+	return c.long()
+}
+
+func (c *cursor) long() (v uint64, ok bool) {
 	for shift := uint(0); shift < 64; shift += 7 {
 		if c.pos >= c.end {
 			return 0, false

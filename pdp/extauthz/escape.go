@@ -3,6 +3,7 @@ package extauthz
 import (
 	"strings"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // maxHeader bounds a header value that we make, in bytes, escapes included.
@@ -95,6 +96,9 @@ func lowered(a, b string) bool {
 	}
 	return true
 }
+
+// lend is b as a string that shares its memory.
+func lend(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 func validText(s string) bool { return utf8.ValidString(s) }
 

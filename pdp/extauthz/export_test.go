@@ -64,3 +64,27 @@ func Busy(m *Mesh) (done func()) {
 	m.server.calls.Add(maxCalls)
 	return func() { m.server.calls.Add(-maxCalls) }
 }
+
+// Layer lays a message on a tape again and again, and says whether it could be read, for benchmarks.
+func Layer(message []byte) func() bool {
+	var t tape
+	return func() bool {
+		t.load(len(message))
+		t.doc.Text = append(t.doc.Text, message...)
+		at := t.doc.Open(pdp.Span{}, pdp.Object)
+		n, ok := t.members(len(fixed), len(fixed)+len(message), checkRequest)
+		t.doc.End(at, n)
+		return ok
+	}
+}
+
+// Answerer answers a message again and again, without gRPC, for benchmarks.
+func Answerer(m *Mesh, message []byte) func() {
+	return func() {
+		t := m.turn()
+		t.load(message)
+		t.start, t.cause = time.Now(), ""
+		m.check(t, &pdp.Peer{})
+		t.release()
+	}
+}

@@ -99,8 +99,8 @@ func (t *turn) reply(ctx *fasthttp.RequestCtx, envoy bool) {
 		if status < 300 || status > 499 {
 			status = http.StatusForbidden
 		}
-		if d := t.answer.d; d != nil { // for proxies that drop the body
-			set(headerID, string(d.AppendID(nil)), false)
+		if t.answer.d != nil { // for proxies that drop the body
+			set(headerID, t.decisionID(), false)
 		}
 		ctx.Response.SetStatusCode(status)
 		ctx.Response.SetBody(body)

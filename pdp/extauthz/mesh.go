@@ -121,17 +121,20 @@ type turn struct {
 	call   *engine.Call
 	reader engine.Reader
 
-	size   int     // bytes of the message that are kept
-	cut    bool    // there was more of it
-	cause  string  // why there is none
-	head   [5]byte // in front of a message
-	packed []byte  // a compressed message
-	answer answer
-	object object // what the entrypoint said
-	out    []byte // the answer, encoded
-	reason []byte
-	frame  []byte // a CheckRequest that was made from an HTTP request; later the body of a denial
-	told   original
+	size    int     // bytes of the message that are kept
+	cut     bool    // there was more of it
+	cause   string  // why there is none
+	head    [5]byte // in front of a message
+	packed  []byte  // a compressed message
+	answer  answer
+	object  object // what the entrypoint said
+	out     []byte // the answer, encoded
+	reason  []byte // of an entrypoint's decision
+	warned  []byte // the warnings as a header's value
+	id      []byte // the decision's, as text
+	headers []byte // of a denial, encoded
+	frame   []byte // a CheckRequest that was made from an HTTP request; later the body of a denial
+	told    original
 }
 
 func (m *Mesh) turn() *turn { return m.turns.Get().(*turn) }
@@ -155,8 +158,8 @@ func (t *turn) end(f pdp.Surface) {
 func (t *turn) release() {
 	if cap(t.tape.doc.Text) > keep || cap(t.tape.doc.Nodes) > keep/8 || cap(t.tape.scanned) > keep/8 || cap(t.tape.claims) > keep/8 ||
 		cap(t.frame) > keep || cap(t.out) > keep || cap(t.paths.want) > keep ||
-		cap(t.packed) > keep || t.size > keep {
-		t.tape, t.scan, t.frame, t.out, t.paths, t.packed = tape{}, wire.NewScanner(), nil, nil, pathBuffers{}, nil
+		cap(t.packed) > keep || cap(t.headers) > keep || cap(t.reason) > keep || t.size > keep {
+		t.tape, t.scan, t.frame, t.out, t.paths, t.packed, t.headers, t.reason = tape{}, wire.NewScanner(), nil, nil, pathBuffers{}, nil, nil, nil
 	}
 	t.m.turns.Put(t)
 }

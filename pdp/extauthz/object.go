@@ -51,13 +51,14 @@ func (t *turn) readObject(s *pdp.Snapshot, path string, r *pdp.Result, d *pdp.De
 		d.Reset()
 		d.Revision = s.Revision
 		t.reason = append(append(append(t.reason[:0], "entrypoint "...), path...), ": "...)
-		d.Fail(pdp.FaultShape, string(append(t.reason, bad...)))
+		t.reason = append(t.reason, bad...)
+		d.Fail(pdp.FaultShape, lend(t.reason))
 		return
 	}
 	t.object = o
 	if o.code != "" {
 		t.reason = append(append(append(append(t.reason[:0], d.Reason...), " ["...), o.code...), ']')
-		d.Reason = string(t.reason)
+		d.Reason = lend(t.reason)
 	}
 }
 

@@ -53,8 +53,7 @@ func (t *turn) upstream(f func(name, value string, more bool), gone func(name st
 		gone(headerReason)
 		return
 	}
-	var id [36]byte
-	f(headerID, string(d.AppendID(id[:0])), false)
+	f(headerID, t.decisionID(), false)
 	f(headerEffect, d.Effect.String(), false)
 	if len(d.Warnings) > 0 {
 		f(headerWarning, t.warning(d.Warnings), false)
@@ -121,9 +120,15 @@ func (t *turn) problem(dst []byte, status int) []byte {
 	return append(dst, '}')
 }
 
-// warning joins warnings to one header value.
+// decisionID is the decision's id as text, lent until the turn ends.
+func (t *turn) decisionID() string {
+	t.id = t.answer.d.AppendID(t.id[:0])
+	return lend(t.id)
+}
+
+// warning joins warnings to one header value, lent until the turn ends.
 func (t *turn) warning(ws []string) string {
-	b, left := t.reason[:0], maxHeader
+	b, left := t.warned[:0], maxHeader
 	for i, w := range ws {
 		if i > 0 {
 			b = appendVisible(b, "; ", left)
@@ -132,8 +137,8 @@ func (t *turn) warning(ws []string) string {
 		b = appendVisible(b, w, left)
 		left = maxHeader - len(b)
 	}
-	t.reason = b
-	return string(b)
+	t.warned = b
+	return lend(b)
 }
 
 // value is a policy's header value, with what no header may hold percent-encoded.
