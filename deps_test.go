@@ -28,7 +28,7 @@ var law = []bound{
 	{"pdp", nil, "the vocabulary is spoken by all, so it may know none"},
 	{"pdp/wire", []string{"pdp"}, "bytes and vocabulary meet here, and nothing else does"},
 	{"pdp/engine", []string{"pdp", "internal/metrics"}, "it declares the interfaces it calls; counters are its only tool"},
-	{"pdp/policy", []string{"pdp", "internal/state"}, "it declares the interfaces it calls; state is its disk"},
+	{"pdp/policy", []string{"pdp", "internal/state", "internal/metrics"}, "it declares the interfaces it calls; state is its disk, counters its statistics"},
 	{"pdp/threat", []string{"pdp", "internal/state"}, "it declares the interfaces it calls; state is its disk"},
 	{"pdp/immune", []string{"pdp", "internal/state"}, "it declares the interfaces it calls; state is its disk"},
 	{"pdp/detect", []string{"pdp", "pdp/threat", "pdp/immune"}, "detectors read records and write threats and immune events"},

@@ -71,14 +71,16 @@ func historyCommand(std Stdio) *cobra.Command {
 type remoteStats struct {
 	Evaluations uint64       `json:"evaluations"`
 	Matches     uint64       `json:"matches"`
+	Outranked   uint64       `json:"outranked"`
 	Last        *float64     `json:"last_match"`
 	Rules       []remoteRule `json:"rules"`
 }
 
 type remoteRule struct {
-	ID      string   `json:"rule_id"`
-	Matches uint64   `json:"matches"`
-	Last    *float64 `json:"last_match"`
+	ID        string   `json:"rule_id"`
+	Matches   uint64   `json:"matches"`
+	Outranked uint64   `json:"outranked"`
+	Last      *float64 `json:"last_match"`
 }
 
 func policyStatsCommand(std Stdio) *cobra.Command {
@@ -121,9 +123,9 @@ func policyStatsCommand(std Stdio) *cobra.Command {
 		if err := m.read(doc, &s); err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "evaluations\t%d\nmatches\t%d\nlast match\t%s\n\nRULE\tMATCHES\tLAST MATCH\n", s.Evaluations, s.Matches, moment(s.Last))
+		fmt.Fprintf(w, "evaluations\t%d\nmatches\t%d\noutranked\t%d\nlast match\t%s\n\nRULE\tMATCHES\tOUTRANKED\tLAST MATCH\n", s.Evaluations, s.Matches, s.Outranked, moment(s.Last))
 		for _, r := range s.Rules {
-			fmt.Fprintf(w, "%s\t%d\t%s\n", cmp.Or(line(r.ID), "-"), r.Matches, moment(r.Last))
+			fmt.Fprintf(w, "%s\t%d\t%d\t%s\n", cmp.Or(line(r.ID), "-"), r.Matches, r.Outranked, moment(r.Last))
 		}
 		return w.Flush()
 	}

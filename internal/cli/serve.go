@@ -106,7 +106,7 @@ func (s *sidecar) open(ctx context.Context) (err error) {
 	if err = s.openImmunity(); err != nil {
 		return err
 	}
-	o := engine.Options{Deadline: s.cfg.Data.Deadline, Quarantine: s.stored.quarantine}
+	o := engine.Options{Deadline: s.cfg.Data.Deadline, Quarantine: s.stored.quarantine, Outranked: s.policies.stats}
 	if s.recording != nil {
 		o.Recorder, o.Strict, o.Input = leanRecorder{s.recording, &s.immunity.shedding}, s.cfg.Events.Strict, s.cfg.Events.Input
 	}

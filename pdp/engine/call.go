@@ -79,6 +79,9 @@ func (c *Call) DecideRead(entry pdp.Query, path string, read Reader) (*pdp.Decis
 	default:
 		c.snap.Eval.Match(c.Req.Input, &c.budget, &c.result)
 		pdp.Combine(c.snap, &c.Req, &c.result, d)
+		if len(c.result.Matches) > 1 && d.Fault == pdp.NoFault && c.e.o.Outranked != nil {
+			c.e.o.Outranked.Outranked(c.lane, c.snap, &c.result, d.Row, start.UnixNano())
+		}
 	}
 	return d, c.finish(d, start)
 }

@@ -23,6 +23,14 @@ type Quarantine interface {
 	Quarantined(subjectType, subjectID string) (reason string, yes bool)
 }
 
+// Outranked hears of the rules that matched and did not decide. It may be called from any number of goroutines at once,
+// and must neither block, allocate nor keep anything.
+type Outranked interface {
+	// Outranked is called for a decision with more than one match; decided is the row that decided, at is Unix
+	// nanoseconds.
+	Outranked(l metrics.Lane, s *pdp.Snapshot, r *pdp.Result, decided int32, at int64)
+}
+
 // ErrNotRecorded is the answer of a strict engine whose record could not be kept: there is no decision.
 var ErrNotRecorded = errors.New("the decision could not be recorded")
 
@@ -34,6 +42,7 @@ type Options struct {
 	Deadline   time.Duration // for one call's evaluation; larger than 0
 	Recorder   Recorder      // nil: nothing is recorded
 	Quarantine Quarantine    // nil: nobody is quarantined
+	Outranked  Outranked     // nil: nobody asks
 	Strict     bool          // no record, no decision
 	Input      bool          // records carry the input
 }

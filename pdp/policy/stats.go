@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"thymus/pdp"
 )
@@ -14,12 +15,18 @@ const (
 	maxMadeRules  = 1024 // rules of one policy that are made by evaluation
 )
 
-// Stats counts what policies and their rules did, since the start, from the records of decisions: the pump feeds it, so
-// that counting costs a request nothing. Its methods may be called from many goroutines at once.
+// Stats counts what policies and their rules did, since the start. What decided, and what warned, comes from the records
+// of decisions: the pump feeds it, so that counting costs a request nothing. That a rule matched and another decided is
+// not on record; it is counted where it happens, only in decisions with more than one match (outranked.go). Its methods
+// may be called from many goroutines at once.
 //
-// A rule matched, here, where it decided or its warning was in the answer; that another outranked it is not on record.
+// Not counted: matches of rules that are made by evaluation and decide nothing, and who is outranked with a set that has
+// been replaced twice meanwhile.
 type Stats struct {
+	losing atomic.Pointer[lost] // of the active set
+
 	mu        sync.Mutex
+	lost      []*lost // oldest first
 	decisions uint64
 	policies  map[string]*policyCount
 	snapshots map[uint32][]rowCount
@@ -31,14 +38,16 @@ type policyCount struct {
 	since       uint64 // decisions when it was enabled last
 	evaluations uint64 // while it was enabled before that
 	matches     uint64
+	outranked   uint64
 	last        int64
 	rules       map[string]*ruleCount
 }
 
 type ruleCount struct {
-	matches uint64
-	last    int64
-	made    bool // by evaluation: no row says that it exists
+	matches   uint64
+	outranked uint64
+	last      int64
+	made      bool // by evaluation: no row says that it exists
 }
 
 // rowCount is where a match of a row counts.
@@ -117,6 +126,7 @@ func (s *Stats) rows(snap *pdp.Snapshot) {
 		s.order = append(s.order, snap.Seq)
 	}
 	s.snapshots[snap.Seq] = rows
+	s.lose(snap, rows)
 	if len(s.order) > keptSnapshots {
 		delete(s.snapshots, s.order[0])
 		s.order = slices.Delete(s.order, 0, 1)
@@ -182,6 +192,7 @@ func (c rowCount) count(at int64) {
 type RuleStats struct {
 	RuleID    string   `json:"rule_id"`
 	Matches   uint64   `json:"matches"`
+	Outranked uint64   `json:"outranked"` // of the matches: another rule decided
 	LastMatch *float64 `json:"last_match"`
 }
 
@@ -189,7 +200,8 @@ type RuleStats struct {
 type PolicyStats struct {
 	PolicyID    string      `json:"policy_id"`
 	Evaluations uint64      `json:"evaluations"` // decisions made while it was enabled
-	Matches     uint64      `json:"matches"`     // of its rules: those that decided, and those that warned
+	Matches     uint64      `json:"matches"`     // of its rules
+	Outranked   uint64      `json:"outranked"`   // of these: another rule decided
 	LastMatch   *float64    `json:"last_match"`
 	Rules       []RuleStats `json:"rules"`
 }
@@ -202,12 +214,13 @@ func (s *Stats) Of(id string) (PolicyStats, bool) {
 	if c == nil {
 		return PolicyStats{}, false
 	}
-	out := PolicyStats{PolicyID: id, Evaluations: c.evaluations, Matches: c.matches, LastMatch: moment(c.last), Rules: []RuleStats{}}
+	s.fold()
+	out := PolicyStats{PolicyID: id, Evaluations: c.evaluations, Matches: c.matches, Outranked: c.outranked, LastMatch: moment(c.last), Rules: []RuleStats{}}
 	if c.enabled {
 		out.Evaluations += s.decisions - c.since
 	}
 	for id, r := range c.rules {
-		out.Rules = append(out.Rules, RuleStats{id, r.matches, moment(r.last)})
+		out.Rules = append(out.Rules, RuleStats{id, r.matches, r.outranked, moment(r.last)})
 	}
 	slices.SortFunc(out.Rules, func(a, b RuleStats) int { return strings.Compare(a.RuleID, b.RuleID) })
 	return out, true

@@ -3,6 +3,7 @@ package policy_test
 import (
 	"testing"
 
+	"thymus/internal/metrics"
 	"thymus/pdp"
 	"thymus/pdp/policy"
 )
@@ -40,6 +41,58 @@ func TestStatsCountWhatDecidedAndWhatWarned(t *testing.T) {
 	}
 	if _, ok := s.Of("c"); ok {
 		t.Error("there is no c")
+	}
+}
+
+func TestARuleThatMatchesAndDoesNotDecideIsCounted(t *testing.T) {
+	s := policy.NewStats()
+	set := func(seq uint32) *policy.Set {
+		x := &policy.Set{Snapshot: &pdp.Snapshot{Seq: seq}, Policies: []policy.Info{{ID: "a", Enabled: true}}}
+		x.Snapshot.Rules = []pdp.Rule{{Policy: "a", ID: "allows", Effect: pdp.Allow}, {Policy: "a", ID: "denies", Effect: pdp.Deny},
+			{Policy: "a", ID: "warns", Effect: pdp.Warn, Reason: "careful"}}
+		return x
+	}
+	one, two, three := set(1), set(2), set(3)
+	s.Activate(one)
+	both := &pdp.Result{Matches: []pdp.Match{{Rule: 0}, {Rule: 1}, {Rule: 2}, {Rule: -1}}}
+	for i := range 10 {
+		s.Outranked(metrics.Lane(i), one.Snapshot, both, 1, int64(i)*1e9)
+		s.Observe(&pdp.Record{Seq: 1, Row: 1, Time: int64(i) * 1e9, Warnings: []pdp.Warning{{Row: 2}}})
+	}
+	s.Activate(two)
+	s.Outranked(0, one.Snapshot, both, 1, 20e9) // a call that was under way
+	s.Outranked(0, two.Snapshot, both, 0, 21e9)
+	s.Activate(three)
+	s.Outranked(0, one.Snapshot, both, 1, 22e9) // of a set that is replaced twice
+	st, _ := s.Of("a")
+	want := []policy.RuleStats{{RuleID: "allows", Matches: 11, Outranked: 11}, {RuleID: "denies", Matches: 11, Outranked: 1}, {RuleID: "warns", Matches: 10, Outranked: 12}}
+	for i, w := range want {
+		got := st.Rules[i]
+		if got.LastMatch == nil {
+			t.Fatalf("%+v", got)
+		}
+		if got.LastMatch = nil; got != w {
+			t.Errorf("got %+v, want %+v", got, w)
+		}
+	}
+	if again, _ := s.Of("a"); st.Matches != 32 || st.Outranked != 24 || *st.LastMatch != 21 || again.Matches != st.Matches {
+		t.Errorf("%+v", st)
+	}
+	if n := testing.AllocsPerRun(100, func() { s.Outranked(1, three.Snapshot, both, 1, 1) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// go test -run '^$' -bench Outranked -count 10 ./pdp/policy | benchstat -
+func BenchmarkOutranked(b *testing.B) {
+	s := policy.NewStats()
+	x := set(1, true)
+	s.Activate(x)
+	r := &pdp.Result{Matches: []pdp.Match{{Rule: 0}, {Rule: 1}}}
+	at := int64(0)
+	for b.Loop() {
+		at += 1000
+		s.Outranked(1, x.Snapshot, r, 0, at)
 	}
 }
 

@@ -62,7 +62,7 @@ func TestTheCommandLineManagesARunningSidecar(t *testing.T) {
 		{"a rollback", "policy rollback spending 1", 0, []string{"spending is at revision 3"}, ""},
 		{"a rollback of what has moved on", "policy rollback spending 1 --if-revision 2", 2, nil, "412"},
 		{"the history", "policy history spending", 0, []string{"3 rolled_back to 1", "1 created", "token"}, ""},
-		{"what a policy did", "policy stats spending", 0, []string{"evaluations 0", "small 0 -"}, ""},
+		{"what a policy did", "policy stats spending", 0, []string{"evaluations 0", "small 0 0 -"}, ""},
 		{"what all did", "policy stats", 0, []string{"total_policies 4"}, ""},
 		{"a library is refused", "policy apply lib.rego", 1, []string{"lib refused"}, "library"},
 		{"a missing argument", "policy rollback spending", 2, nil, "REVISION is missing"},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -53,7 +54,8 @@ func TestAPolicyDecidesFromTheAnswerOn(t *testing.T) {
 	}
 	s.must(201, "PUT", "/v1/policies/yaml", "rules:\n  - {rule_id: r, effect: warn}\npolicy_id: yaml\n", "Content-Type", "application/yaml")
 	eventually(t, 5*time.Second, "statistics", func() bool {
-		return s.must(200, "GET", "/v1/policies/spending/stats", "").field("matches") == 2.0
+		a := s.must(200, "GET", "/v1/policies/spending/stats", "")
+		return a.field("matches") == 3.0 && a.field("outranked") == 1.0 // night's guardrail decided the third
 	})
 	s.must(204, "DELETE", "/v1/policies/spending", "", "If-Match", `"4"`)
 	s.must(404, "GET", "/v1/policies/spending", "")
@@ -331,4 +333,33 @@ func TestAPolicyFileIsNotNamedByItsPlaceOnTheHost(t *testing.T) {
 			t.Errorf("%s: %s %v", engine, b, err)
 		}
 	}
+}
+
+func TestStatisticsTellARuleThatIsOutrankedFromOneThatNeverMatches(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.must(201, "PUT", "/v1/policies/p", `{"rules":[
+		{"rule_id":"wins","effect":"deny","priority":9,"conditions":[{"field":"action","operator":"==","value":"buy"}]},
+		{"rule_id":"loses","effect":"allow","conditions":[{"field":"action","operator":"==","value":"buy"}]},
+		{"rule_id":"warns","effect":"warn","message":"careful","conditions":[{"field":"action","operator":"==","value":"buy"}]},
+		{"rule_id":"hints","effect":"warn","conditions":[{"field":"action","operator":"==","value":"buy"}]},
+		{"rule_id":"sleeps","effect":"deny","conditions":[{"field":"action","operator":"==","value":"never"}]}]}`)
+	const n = 20
+	for range n {
+		if ok, rule := s.decide(buy); ok || rule != "wins" {
+			t.Fatalf("%t by %q", ok, rule)
+		}
+	}
+	want := `{"policy_id":"p","evaluations":20,"matches":80,"outranked":60,"last_match":0,"rules":[` +
+		`{"rule_id":"hints","matches":20,"outranked":20,"last_match":0},{"rule_id":"loses","matches":20,"outranked":20,"last_match":0},` +
+		`{"rule_id":"sleeps","matches":0,"outranked":0,"last_match":null},{"rule_id":"warns","matches":20,"outranked":20,"last_match":0},` +
+		`{"rule_id":"wins","matches":20,"outranked":0,"last_match":0}]}`
+	when := regexp.MustCompile(`"last_match":[0-9.]+`)
+	var got string
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
+		got = strings.TrimSpace(when.ReplaceAllString(s.must(200, "GET", "/v1/policies/p/stats", "").body, `"last_match":0`))
+		if got == want {
+			return
+		}
+	}
+	t.Fatalf("got  %s\nwant %s", got, want)
 }
