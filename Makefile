@@ -17,7 +17,7 @@ SCHEMAS     := kubernetes-validate==1.37.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := build
-.PHONY: help run build test test-api test-crash test-deployments bench bench-check bench-baseline bench-report fuzz lint deps fetch absent clean
+.PHONY: help run build test test-api test-crash test-mesh bench-mesh test-deployments bench bench-check bench-baseline bench-report fuzz lint deps fetch absent clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ test: fetch absent ## every test, with the race detector; what needs a component
 test-crash: fetch ## kill -9 in earnest: ROUNDS of it
 	THYMUS_CRASH_ROUNDS=$(ROUNDS) $(GO) test -count 1 -timeout 120m -run 'Crash|Kill' $(PKG)
 
+test-mesh: fetch ## through Envoy, nginx and Caddy, with a minute of load; then what a question adds to a request
+	THYMUS_SLOW=1 REQUIRE_REAL=1 $(GO) test -count 1 -v -timeout 10m ./test/mesh
+	$(GO) test -run '^$$' -bench AddedLatency -benchtime 20000x -count 3 ./test/mesh
+
 test-api: fetch ## the management plane against its OpenAPI document, by schemathesis from PyPI (kept in .tools/)
 	$(GO) test -count 1 -v -run 'TestSchemathesis|Document' ./test/admin
 
@@ -47,6 +51,10 @@ bench-check: ## what a decision costs, in allocations and instructions (valgrind
 
 bench-baseline: ## write that baseline anew
 	THYMUS_BENCH_BASELINE=1 REQUIRE_REAL=1 $(GO) test -count 1 -v -timeout 30m -run TestNoStageCosts ./bench/check
+
+bench-mesh: build ## Envoy's Check beside a bare grpc-go echo and OPA asked as opa-envoy-plugin asks it: calls a second, ratio, p50, p99
+	cd bench/mesh && $(GO) build -o ../../bin/mesh .
+	bin/mesh --thymus bin/thymus $(ARGS)
 
 bench-report: build ## thymus beside OPA, Cedar, Casbin and echoes, into bench/REPORT.md; needs a quiet machine and ARGS as bin/compare takes them
 	mkdir -p bin && cd bench/compare && $(GO) build -o ../../bin/compare . && GOBIN=$(CURDIR)/bin $(GO) install github.com/open-policy-agent/opa@v1.22.2

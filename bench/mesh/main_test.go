@@ -20,7 +20,9 @@ func TestMain(m *testing.M) {
 // Everybody is asked, and run fails on the first answer that is not the oracle's.
 func TestAllAnswerAsTheOracle(t *testing.T) {
 	thymus := filepath.Join(t.TempDir(), "thymus")
-	if out, err := exec.Command("go", "build", "-o", thymus, "thymus").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-o", thymus, ".")
+	build.Dir = filepath.Join("..", "..")
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	var out strings.Builder

@@ -64,7 +64,7 @@ func startEnvoy(t testing.TB, bin, config, listen string) proxy {
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := run(t, "127.0.0.1:"+listen, exec.Command(bin, "--concurrency", "1", "--use-dynamic-base-id", "-l", "warning",
+	c := run(t, "127.0.0.1:"+listen, exec.Command(bin, "--concurrency", "1", "--disable-hot-restart", "-l", "warning",
 		"--file-flush-interval-msec", "50", "-c", file))
 	return proxy{t, "127.0.0.1:" + listen, c}
 }
