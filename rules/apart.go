@@ -50,19 +50,29 @@ func (t *reach) touches(path []string) bool {
 
 // dataRefs are the references of a module into data, and imports of it.
 func dataRefs(m *ast.Module) (refs []ast.Ref) {
-	ast.WalkRefs(m, func(ref ast.Ref) bool {
-		if len(ref) > 0 && ref[0].Equal(ast.DefaultRootDocument) {
-			refs = append(refs, ref.GroundPrefix())
-		}
-		return false
-	})
-	ast.WalkTerms(m, func(t *ast.Term) bool {
-		if t.Equal(ast.DefaultRootDocument) { // the whole of it, by its bare name
-			refs = append(refs, ast.Ref{t})
-		}
-		_, isRef := t.Value.(ast.Ref)
-		return isRef
-	})
+	var look func(x any)
+	look = func(x any) {
+		ast.WalkTerms(x, func(t *ast.Term) bool {
+			ref, ok := t.Value.(ast.Ref)
+			switch {
+			case t.Equal(ast.DefaultRootDocument): // the whole of it, by its bare name
+				refs = append(refs, ast.Ref{t})
+			case ok && len(ref) > 0 && ref[0].Equal(ast.DefaultRootDocument):
+				refs = append(refs, ref.GroundPrefix())
+				for _, s := range ref[1:] {
+					look(s)
+				}
+				return true
+			}
+			return false
+		})
+	}
+	for _, i := range m.Imports {
+		look(i.Path)
+	}
+	for _, r := range m.Rules {
+		look(r)
+	}
 	return refs
 }
 
