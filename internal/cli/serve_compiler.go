@@ -47,7 +47,7 @@ func (p *policies) Compile(ctx context.Context, sources []policy.Source, fresh b
 	for i, s := range sources {
 		o.Extra[i] = rules.Source{ID: s.ID, Form: rules.Form(s.Form), Text: s.Text, Disabled: s.Disabled, Origin: s.Origin}
 	}
-	set, err := rules.Load(ctx, o)
+	set, err := p.loader.Load(ctx, o)
 	if err != nil {
 		return nil, compileProblem(err)
 	}

@@ -28,6 +28,7 @@ type policies struct {
 
 	store     *policy.Store
 	stats     *policy.Stats
+	loader    *rules.Loader
 	files     *rules.Files // of the active set; the store's lock guards it
 	set       atomic.Pointer[rules.Set]
 	engine    *engine.Engine
@@ -49,7 +50,7 @@ func openPolicies(ctx context.Context, s *sidecar) (*policies, error) {
 	if err != nil {
 		return nil, key("dir", err)
 	}
-	p := &policies{cfg: s.cfg, log: s.log, store: store, stats: policy.NewStats(), recording: s.recording, ask: make(chan string, 1)}
+	p := &policies{cfg: s.cfg, log: s.log, store: store, stats: policy.NewStats(), loader: rules.NewLoader(), recording: s.recording, ask: make(chan string, 1)}
 	p.twins.dir = filepath.Join(s.cfg.Dir, "differences")
 	p.ctx, p.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.keeping.also(store.Flush)
