@@ -54,13 +54,6 @@ func readBody(v *view) (b body, err error) {
 	case strings.Contains(ct, "application/x-www-form-urlencoded"):
 		b.kind = bodyForm
 	case strings.Contains(ct, "multipart/form-data"):
-		_, params, err := mime.ParseMediaType(ct)
-		if err != nil {
-			return b, errBody
-		}
-		if b.boundary = params["boundary"]; b.boundary == "" {
-			return b, nil
-		}
 		b.kind = bodyParts
 	default:
 		return b, nil
@@ -78,6 +71,15 @@ func readBody(v *view) (b body, err error) {
 		}
 		if n > int64(len(b.text)) {
 			return body{truncated: true, lost: true}, nil
+		}
+	}
+	if b.kind == bodyParts {
+		_, params, err := mime.ParseMediaType(ct)
+		if err != nil {
+			return b, errBody
+		}
+		if b.boundary = params["boundary"]; b.boundary == "" {
+			return body{}, nil
 		}
 	}
 	return b, nil
