@@ -22,7 +22,8 @@ func diffCommand(std Stdio) *cobra.Command {
 revisions differ; with --file how it differs from what a file would make of it.`,
 		Args: cobra.RangeArgs(1, 3),
 	}
-	flags := manageFlags(cmd)
+	flags, out := manageFlags(cmd), outputFlag(cmd)
+	flags.completeIDs(cmd, std, 1)
 	file := cmd.Flags().String("file", "", "a `file` in place of a revision")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		m, err := flags.open(std)
@@ -33,7 +34,13 @@ revisions differ; with --file how it differs from what a file would make of it.`
 		if err != nil {
 			return err
 		}
-		differs, err := printDiff(std.Out, old, now)
+		var text strings.Builder
+		differs, err := printDiff(&text, old, now)
+		if err == nil && out.json() {
+			err = writeJSON(std.Out, map[string]any{"policy_id": args[0], "old": old.name, "new": now.name, "differs": differs, "diff": text.String()})
+		} else if err == nil {
+			_, err = io.WriteString(std.Out, text.String())
+		}
 		if err == nil && differs {
 			err = &exitError{code: exitNo}
 		}

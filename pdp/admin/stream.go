@@ -53,6 +53,9 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(s.stream.done, cancel)()
+	if s.o.Tokens != nil {
+		defer s.o.Tokens.hold(r.Header.Get("Authorization"), cancel)() // a token that is taken back ends its streams
+	}
 	c.buf = append(c.buf, ":\n\n"...) // so that the client knows at once that it is heard
 	if last == "" || c.resume(ctx, last) {
 		c.live(ctx)

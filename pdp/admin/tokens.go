@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"thymus/internal/guard"
@@ -97,6 +98,15 @@ func ParseTokens(text []byte) ([]NamedToken, error) {
 type Tokens struct {
 	path string
 	set  atomic.Pointer[[]secret]
+
+	mu      sync.Mutex
+	holders map[*holder]struct{}
+}
+
+// holder is who was let in for longer than one answer.
+type holder struct {
+	authorization string
+	end           func()
 }
 
 type secret struct {
@@ -139,7 +149,33 @@ func (t *Tokens) load() error {
 		set[i] = secret{sha256.Sum256([]byte(n.Token)), Caller{n.Name, n.Role}}
 	}
 	t.set.Store(&set)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for h := range t.holders {
+		if _, ok := t.Caller(h.authorization); !ok {
+			h.end()
+		}
+	}
 	return nil
+}
+
+// hold calls end, which must not block, once the token of an Authorization header is none any more, until stop is called.
+func (t *Tokens) hold(authorization string, end func()) (stop func()) {
+	h := &holder{authorization, end}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.holders == nil {
+		t.holders = map[*holder]struct{}{}
+	}
+	t.holders[h] = struct{}{}
+	if _, ok := t.Caller(authorization); !ok { // since it was asked
+		end()
+	}
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.holders, h)
+	}
 }
 
 // Caller is whose token the value of an Authorization header carries; false where it is nobody's. The time it takes

@@ -57,6 +57,7 @@ func TestTheCommandLineManagesARunningSidecar(t *testing.T) {
 		{"or what it was", "policy get spending --revision 1", 0, []string{`"value": 100`}, ""},
 		{"the document is complete", "policy get spending -o json", 0, []string{`"updated_by": "token"`}, ""},
 		{"the last change", "policy diff spending", 1, []string{"--- spending revision 1\n+++ spending\n", "-          \"value\": 100\n+          \"value\": 200\n", "@@ -"}, ""},
+		{"the last change for programs", "policy diff spending -o json", 1, []string{`"differs": true`, `"old": "spending revision 1"`}, ""},
 		{"two revisions", "policy diff spending 2 2", 0, []string{""}, ""},
 		{"a file", "policy diff spending --file p/spending.json", 1, []string{"+          \"value\": 100\n"}, ""},
 		{"a rollback", "policy rollback spending 1", 0, []string{"spending is at revision 3"}, ""},

@@ -1,8 +1,10 @@
 package admin_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -211,7 +213,42 @@ func TestTokensHaveNamesAndRolesAndAreRotated(t *testing.T) {
 			t.Error(a.body)
 		}
 	}
+	streams := map[string]chan error{}
+	for _, token := range []string{"w-1", "r-1"} {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", s.management+"/v1/events/stream", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		res, err := (&http.Client{}).Do(req)
+		if err != nil || res.StatusCode != 200 {
+			t.Fatalf("%v %v", res, err)
+		}
+		ended := make(chan error, 1)
+		streams[token] = ended
+		go func() {
+			_, err := io.Copy(io.Discard, res.Body)
+			ended <- errors.Join(err, res.Body.Close())
+		}()
+	}
+	write(t, file, "ci write w-2\ngrafana read r-1\n")
+	select {
+	case <-streams["w-1"]:
+	case <-time.After(10 * time.Second):
+		t.Error("a stream outlives its token")
+	}
+	select {
+	case err := <-streams["r-1"]:
+		t.Errorf("a stream ended with another's token: %v", err)
+	default:
+	}
+	s.must(200, "GET", "/v1/policies", "", as("r-1")...)
 	write(t, file, "ci write w-2\n")
+	select {
+	case <-streams["r-1"]:
+	case <-time.After(10 * time.Second):
+		t.Error("a stream outlives its token")
+	}
 	eventually(t, 10*time.Second, "the new token", func() bool { return strings.Contains(s.said(), "changed file taken") })
 	s.must(200, "GET", "/v1/policies", "", as("w-2")...)
 	s.must(401, "GET", "/v1/policies", "", as("r-1")...)
