@@ -56,9 +56,11 @@ bench-mesh: build ## Envoy's Check beside a bare grpc-go echo and OPA asked as o
 	cd bench/mesh && $(GO) build -o ../../bin/mesh .
 	bin/mesh --thymus bin/thymus $(ARGS)
 
-bench-report: build ## thymus beside OPA, Cedar, Casbin and echoes, into bench/REPORT.md; needs a quiet machine and ARGS as bin/compare takes them
+KAFKA_LIBS := $(wildcard .tools/kafka-4.1.0/libs)
+
+bench-report: build ## thymus beside OPA, Cedar, Casbin and echoes, into bench/REPORT.md and report.html; needs a quiet machine; ARGS as bin/compare takes them
 	mkdir -p bin && cd bench/compare && $(GO) build -o ../../bin/compare . && GOBIN=$(CURDIR)/bin $(GO) install github.com/open-policy-agent/opa@v1.22.2
-	bin/compare --thymus bin/thymus --opa bin/opa --markdown bench/REPORT.md --html bench/report.html $(ARGS)
+	bin/compare --thymus bin/thymus --opa bin/opa --kafka '$(KAFKA_LIBS)' --save bin/report.json --markdown bench/REPORT.md --html bench/report.html $(ARGS)
 
 fuzz: ## every fuzz target for FUZZTIME each
 	@grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -r -n 1 dirname | sort -u | while read -r dir; do \

@@ -55,7 +55,13 @@ func (s *sheet) table(head []string, rows [][]string) {
 		return
 	}
 	line := func(cells []string) {
-		fmt.Fprintf(&s.md, "| %s |\n", strings.ReplaceAll(strings.Join(cells, " | "), "\n", " "))
+		for _, c := range cells {
+			if mid, bounds, ok := strings.Cut(c, "\n"); ok {
+				c = mid + " (" + bounds + ")"
+			}
+			s.md.WriteString("| " + c + " ")
+		}
+		s.md.WriteString("|\n")
 	}
 	s.md.WriteString("\n")
 	line(head)

@@ -66,7 +66,7 @@ func readWrk(out []byte) *wrkFigures {
 	f := &wrkFigures{}
 	number := func(b []byte) float64 { v, _ := strconv.ParseFloat(string(b), 64); return v }
 	in := func(value, unit []byte) float64 {
-		return number(value) * map[string]float64{"us": 1e-3, "ms": 1, "s": 1e3}[string(unit)]
+		return number(value) * map[string]float64{"us": 1, "ms": 1e3, "s": 1e6}[string(unit)] / 1e3
 	}
 	m := wrkRate.FindSubmatch(out)
 	if m == nil {

@@ -35,7 +35,7 @@ type Chart struct {
 // Measures of a drawing, in SVG's units; it is scaled to the width of the page.
 const (
 	width, height            = 720.0, 380.0
-	left, right, top, bottom = 64.0, 16.0, 20.0, 48.0
+	left, right, top, bottom = 64.0, 24.0, 24.0, 54.0
 )
 
 // colours are told apart by the colour-blind too (Okabe and Ito), and lines by their dashes besides.
@@ -85,7 +85,7 @@ func newAxis(s Scale, values []float64, start, end float64) *axis {
 	a := &axis{scale: s, start: start, end: end}
 	low, high := math.Inf(1), math.Inf(-1)
 	for _, v := range values {
-		if s == Log && v <= 0 {
+		if s == Log && v <= 0 || s == Nines && v >= 100 { // the hundredth lies at the end, wherever that is
 			continue
 		}
 		low, high = min(low, v), max(high, v)
@@ -142,14 +142,14 @@ func (c *Chart) SVG() string {
 	fmt.Fprintf(&b, `<svg viewBox="0 0 %g %g" role="img" aria-label="%s">`, width, height, html.EscapeString(c.Title))
 	for _, v := range y.ticks {
 		fmt.Fprintf(&b, `<path class="grid" d="M%g %.1fH%g"/><text x="%g" y="%.1f" text-anchor="end">%s</text>`,
-			left, y.at(v), width-right, left-6, y.at(v)+4, Number(v))
+			left, y.at(v), width-right, left-6, y.at(v)+4, short(v))
 	}
 	for _, v := range x.ticks {
 		fmt.Fprintf(&b, `<path class="grid" d="M%.1f %gV%g"/><text x="%.1f" y="%g" text-anchor="middle">%s</text>`,
-			x.at(v), top, height-bottom, x.at(v), height-bottom+16, Number(v))
+			x.at(v), top, height-bottom, x.at(v), height-bottom+18, short(v))
 	}
 	fmt.Fprintf(&b, `<text x="%g" y="%g" text-anchor="middle">%s</text>`, (left+width-right)/2, height-8, html.EscapeString(c.X))
-	fmt.Fprintf(&b, `<text x="%g" y="14">%s</text>`, left, html.EscapeString(c.Y))
+	fmt.Fprintf(&b, `<text x="%g" y="16">%s</text>`, left, html.EscapeString(c.Y))
 	for i, s := range c.Series {
 		stroke, dash := colour(shade(s.Colour, i))
 		d, move := "", "M"
@@ -220,6 +220,17 @@ func Bars(title, unit string, bars []Bar) string {
 	}
 	b.WriteString("</svg>")
 	return figure(title, b.String(), nil)
+}
+
+// short is a number for an axis: thousands and millions by letters, so that it fits in large type too.
+func short(v float64) string {
+	switch {
+	case v >= 1e6:
+		return fmt.Sprintf("%gM", v/1e6)
+	case v >= 1e4:
+		return fmt.Sprintf("%gk", v/1e3)
+	}
+	return Number(v)
 }
 
 // Number writes a figure with three significant digits, thousands in groups.
