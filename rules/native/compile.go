@@ -259,7 +259,7 @@ func (c *compiler) rule(g *group, r *ast.Rule) (step, error) {
 		st = b(st)
 	}
 	g.regs = max(g.regs, s.top.n)
-	return st, nil
+	return c.guarded(r, st), nil
 }
 
 // argument binds or tests register i.
