@@ -130,7 +130,7 @@ func (s *parts) elsewhere(path []string) *elsewhere {
 		}
 	}
 	p, below := s.find(steps)
-	if p == nil && !below && len(steps) > 0 {
+	if p == nil && !below {
 		return nil
 	}
 	return &elsewhere{steps, p}

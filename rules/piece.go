@@ -156,7 +156,8 @@ func (p *piece) structured() *structured {
 func (n *node) plain() bool {
 	switch n.kind {
 	case pdp.Number:
-		return len(n.text) <= 20 && !strings.ContainsAny(n.text, "eE")
+		i := strings.IndexAny(n.text, "eE")
+		return len(n.text) <= 24 && (i < 0 || len(n.text)-i <= 4)
 	case pdp.String:
 		return plainText(n.text)
 	}

@@ -127,30 +127,32 @@ func (s *parts) allGuards() []guard {
 // odd says whether the input does what rules about odd fields look for.
 func (s *parts) odd(in *pdp.Doc) bool { return meets(s.guards, in) }
 
-// find is the policy that lies apart at or above path, with its package's length; nil where there is none. below says
-// that some lie below path.
+// find is the policy that lies apart at path or nearest above it; nil where there is none. below says that some lie below
+// path, so that no one policy has the answer.
 func (s *parts) find(path []string) (p *apartPolicy, below bool) {
+	if len(path) == 0 || path[0] != "policies" {
+		return nil, len(path) == 0
+	}
 	id := ""
-	for i := 1; i < len(path) && path[0] == "policies"; i++ {
-		if strings.Contains(path[i], ".") || isInteger(path[i]) {
-			return nil, false
+	for i, step := range path[1:] {
+		if strings.Contains(step, ".") || isInteger(step) { // no package's
+			return p, false
 		}
-		if i > 1 {
+		if i > 0 {
 			id += "."
 		}
-		id += path[i]
+		id += step
 		if at, found := s.search(id); found {
-			return &s.apart[at], false
+			p = &s.apart[at]
 		}
 	}
-	if len(path) > 0 && path[0] != "policies" {
-		return nil, false
-	}
 	if id == "" {
-		return nil, len(s.apart) > 0
+		return nil, true
 	}
-	at, _ := s.search(id + ".")
-	return nil, at < len(s.apart) && strings.HasPrefix(s.apart[at].piece.info.ID, id+".")
+	if at, _ := s.search(id + "."); at < len(s.apart) && strings.HasPrefix(s.apart[at].piece.info.ID, id+".") {
+		return nil, true
+	}
+	return p, false
 }
 
 func (s *parts) search(id string) (int, bool) {
