@@ -30,6 +30,8 @@ type recording interface {
 	Adopt(set *pdp.Snapshot) error
 	// Watch adds what sees each record on its way to the journal, behind those that were added before.
 	Watch(emitter.Detector)
+	// Begin begins to journal and to ship, once everybody watches: what the ring holds of an earlier life is seen by all.
+	Begin()
 	// Publish, Room and Owed are the ring's side of stored changes: see state.Publisher and state.Open.
 	Publish(c pdp.Class, e *pdp.Event) error
 	Room(c pdp.Class) bool
@@ -58,7 +60,8 @@ type recording interface {
 // drainSinks is what the sinks get at the end (CONTRACT 9).
 const drainSinks = 5 * time.Second
 
-// events is the recording: ring, pump, journal, sinks. It is open from openRecording to Close.
+// events is the recording: ring, pump, journal, sinks. It is open from openRecording to Close, and
+// journals from Begin on.
 type events struct {
 	*emitter.Recorder
 	log      zerolog.Logger
@@ -80,8 +83,8 @@ type events struct {
 	ending    sync.Once
 }
 
-// start begins pumping and shipping.
-func (e *events) start() {
+// Begin begins pumping and shipping.
+func (e *events) Begin() {
 	ctx, cancel := context.WithCancel(context.Background())
 	e.stopPump, e.pumped = cancel, make(chan struct{})
 	go func() {

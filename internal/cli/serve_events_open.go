@@ -29,7 +29,6 @@ func openRecording(s *sidecar) (recording, error) {
 		e.Close()
 		return nil, err
 	}
-	e.start()
 	return e, nil
 }
 

@@ -36,6 +36,8 @@ type immunity struct {
 	healing   healing
 	revisions atomic.Pointer[map[uint32]string] // of this life's snapshots, by number
 	shedding  atomic.Bool                       // records of plain allows are left out
+	blind     bool                              // the journal does not say who did what: see blinded
+	kept      windows                           // where the journal does not
 	told      atomic.Bool                       // nothing was found since the responder was last seen idle
 
 	cancel context.CancelFunc
@@ -51,7 +53,7 @@ func (s *sidecar) openImmunity() error {
 	if err != nil {
 		return key("dir", err)
 	}
-	m := &immunity{s: s}
+	m := &immunity{s: s, blind: blinded(s.cfg.Events.Mask)}
 	m.revisions.Store(&map[uint32]string{})
 	m.told.Store(true)
 	sum := sha256.Sum256(secret)
@@ -189,8 +191,13 @@ func (m *immunity) start(ctx context.Context) {
 	m.done.Go(func() { m.responder.Run(ctx) })
 	if m.s.recording != nil {
 		m.recall()
-		m.replay()
+		if m.blind {
+			m.recallWindows()
+		} else {
+			m.replay()
+		}
 		m.s.recording.Watch(m)
+		m.s.recording.Begin()
 	}
 	m.done.Go(func() { m.look(ctx) })
 }
@@ -201,6 +208,9 @@ func (m *immunity) stop() {
 		m.done.Wait()
 		m.cancel = nil
 		m.memorise()
+		if m.blind {
+			m.keepWindows()
+		}
 	}
 }
 
@@ -231,6 +241,9 @@ func (m *immunity) look(ctx context.Context) {
 				m.seeing.Lock()
 				m.watcher.Gauge(now, ring, m.found)
 				m.seeing.Unlock()
+				if m.blind {
+					m.keepWindows()
+				}
 			}
 			if now.Sub(kept) >= keepEvery {
 				kept = now

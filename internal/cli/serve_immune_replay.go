@@ -19,20 +19,13 @@ const (
 	replayAge    = 10 * time.Minute
 	replayEvents = 400_000
 	replayTime   = 2 * time.Second
-	replayDrain  = time.Second // for the ring, which may hold records of an earlier life
 )
 
 // replay shows the detectors the journal's end, so that a restart neither forgets what was going on nor loses what a
-// kill kept from being found. What was found before is found again under the same incident, and does nothing twice.
+// kill kept from being found. What was found before is found again under the same incident, and does nothing twice. What
+// the ring holds of an earlier life comes behind it, by the pump.
 func (m *immunity) replay() {
-	s := m.s
-	if len(s.cfg.Events.Mask) > 0 {
-		return // names in the journal are not those of the records
-	}
-	begin := time.Now()
-	for s.recording.Pressure().Ring > 0 && time.Since(begin) < replayDrain {
-		time.Sleep(time.Millisecond)
-	}
+	s, begin := m.s, time.Now()
 	r, err := s.recording.ReadJournal(begin.Add(-replayAge), replayEvents)
 	if err != nil {
 		s.log.Warn().Err(err).Msg("the journal's end is not read again: detection begins without a past")
@@ -43,7 +36,7 @@ func (m *immunity) replay() {
 	var h emitter.Head
 	var rec pdp.Record
 	n := 0
-	for time.Since(begin) < replayTime+replayDrain {
+	for time.Since(begin) < replayTime {
 		ok, err := r.Next(&c)
 		if err != nil {
 			s.log.Warn().Err(err).Msg("the journal's end is not read again: detection begins without a past")

@@ -209,6 +209,18 @@ func (q *Quarantine) Released(s Subject) int64 {
 	return max(at, int64(cleared*1e6+0.5)*1000)
 }
 
+// ReleasedSince are the subjects that were released after a time in Unix nanoseconds, up to a day ago.
+func (q *Quarantine) ReleasedSince(ns int64) (out []Subject) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for s, at := range q.free {
+		if at > ns {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
 // Strikes is how often self-protection has quarantined a subject that has not been released since.
 func (q *Quarantine) Strikes(s Subject) int {
 	q.mu.Lock()

@@ -1,0 +1,48 @@
+package loop_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// Where masks take the names from the journal a start cannot read there what was going on. A kill in the middle of a
+// probe hides it as little, and one incident stays one threat.
+func TestAKillHidesNoProbeBehindAMask(t *testing.T) {
+	for _, mask := range []string{"agent_id", "agent_id=hash", "input"} {
+		t.Run(mask, func(t *testing.T) {
+			dir := t.TempDir()
+			s := start(t, dir, "immune.mode=protect", "events.mask="+mask)
+			probe := func(from, to int) {
+				for i := from; i < to; i++ {
+					s.ask("mallory", "nobody", "open", fmt.Sprintf("vault/%d", i))
+				}
+			}
+			probe(0, 5)
+			time.Sleep(1500 * time.Millisecond) // what is going on is kept once a second
+			s.kill()
+			s = start(t, dir, "immune.mode=protect", "events.mask="+mask)
+			if len(s.quarantined()) != 0 {
+				t.Fatal("five denials are no probe")
+			}
+			probe(5, 8)
+			wait(t, 5*time.Second, "it is quarantined", func() bool { return slices.Equal(s.quarantined(), []string{"agent/mallory"}) })
+			wait(t, 5*time.Second, "the threat", func() bool { return len(s.threats()) == 1 })
+			time.Sleep(1500 * time.Millisecond)
+			s.kill()
+			s = start(t, dir, "immune.mode=protect", "events.mask="+mask)
+			if code := s.call("DELETE", "/v1/immune/quarantine/mallory", "", nil); code != 204 {
+				t.Fatalf("release: %d", code)
+			}
+			s.ask("mallory", "nobody", "open", "vault/1")
+			s.kill() // before what is kept knows of the release
+			s = start(t, dir, "immune.mode=protect", "events.mask="+mask)
+			probe(2, 5)
+			time.Sleep(200 * time.Millisecond)
+			if q, x := s.quarantined(), s.threats(); len(q) != 0 || len(x) != 1 {
+				t.Errorf("what was before the release is held against it: %v, %+v", q, x)
+			}
+		})
+	}
+}
