@@ -34,7 +34,7 @@ func (m *Mesh) Serve(ctx *fasthttp.RequestCtx, peer *pdp.Peer) {
 		}
 	}()
 	t.start = time.Now()
-	if err := t.told.tell(&ctx.Request); err != nil {
+	if err := t.told.tell(&ctx.Request.Header, ctx.Request.Body()); err != nil {
 		t.reject(err.Error())
 	} else {
 		t.frame = t.told.appendRequest(t.frame[:0], t.start)
@@ -42,6 +42,29 @@ func (m *Mesh) Serve(ctx *fasthttp.RequestCtx, peer *pdp.Peer) {
 		t.decide(pdp.SurfaceHTTP, peer)
 	}
 	t.reply(ctx, bytes.HasPrefix(ctx.Request.Header.RequestURI(), []byte(pathEnvoy)))
+}
+
+// TooLarge records that a proxy's call is denied whose header says that its body is longer than MaxBody. Whoever read the
+// header answers with 403, in a dry run too, because nothing behind it is read.
+func (m *Mesh) TooLarge(h *fasthttp.RequestHeader) {
+	t := m.turn()
+	defer t.release()
+	defer t.end(pdp.SurfaceHTTP)
+	defer func() {
+		if r := recover(); r != nil {
+			m.panicked(r)
+		}
+	}()
+	t.start = time.Now()
+	if err := t.told.tell(h, nil); err != nil {
+		t.reject(err.Error())
+		return
+	}
+	t.told.size = h.ContentLength()
+	t.frame = t.told.appendRequest(t.frame[:0], t.start)
+	t.load(t.frame)
+	t.cut = true
+	t.decide(pdp.SurfaceHTTP, &pdp.Peer{})
 }
 
 // load makes t ready to decide about a message.

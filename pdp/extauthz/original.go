@@ -15,6 +15,7 @@ import (
 type original struct {
 	method, path, host, scheme, address []byte
 	protocol, body                      []byte
+	size                                int // of the body as it was sent
 
 	fields []headerField
 	hidden [2]string // headers that are the proxy's message about the request, in lower case
@@ -29,10 +30,14 @@ type headerField struct {
 }
 
 // tell reads what the proxy says. The cause is what it lacks.
-func (o *original) tell(req *fasthttp.Request) error {
-	h := &req.Header
-	o.take(h)
-	o.protocol, o.body = h.Protocol(), req.Body()
+func (o *original) tell(h *fasthttp.RequestHeader, body []byte) error {
+	if !o.take(h) {
+		return errors.New("a header's name is none")
+	}
+	if p := string(h.Protocol()); p != "HTTP/1.1" && p != "HTTP/1.0" {
+		return errors.New("expected HTTP/1.1 or HTTP/1.0")
+	}
+	o.protocol, o.body, o.size = h.Protocol(), body, len(body)
 	target := originForm(h.RequestURI())
 	path, _, _ := bytes.Cut(target, []byte{'?'})
 	var err error
@@ -88,13 +93,17 @@ func originForm(target []byte) []byte {
 	return target
 }
 
-// take gathers the headers, and finds those that come more than once.
-func (o *original) take(h *fasthttp.RequestHeader) {
+// take gathers the headers, and finds those that come more than once. It fails on a name that is no token, of which no two
+// readers need to think the same.
+func (o *original) take(h *fasthttp.RequestHeader) bool {
 	*o = original{fields: o.fields[:0], names: o.names[:0]}
 	o.fields = append(o.fields, headerField{}) // so that an index of 0 is none
 	for k, v := range h.All() {
 		off := len(o.names)
 		o.names = appendLower(o.names, k)
+		if !isToken(lend(o.names[off:])) {
+			return false
+		}
 		o.fields = append(o.fields, headerField{name: o.names[off:len(o.names):len(o.names)], value: v})
 	}
 	last := map[string]int(nil)
@@ -117,6 +126,7 @@ func (o *original) take(h *fasthttp.RequestHeader) {
 			}
 		}
 	}
+	return true
 }
 
 // find is the first header of a name, 0 where there is none.
@@ -192,8 +202,8 @@ func (o *original) appendRequest(dst []byte, now time.Time) []byte {
 	dst = appendField(dst, 4, o.path)
 	dst = appendField(dst, 5, o.host)
 	dst = appendField(dst, 6, o.scheme)
-	if len(o.body) > 0 {
-		dst = appendVarint(dst, 9, uint64(len(o.body)))
+	if o.size > 0 {
+		dst = appendVarint(dst, 9, uint64(o.size))
 	}
 	dst = appendField(dst, 10, o.protocol)
 	switch {

@@ -70,6 +70,9 @@ func (s *Server) received(h *fasthttp.RequestHeader) (c fasthttp.RequestConfig) 
 	if s.o.Mesh != nil {
 		if path, _ := target(h.RequestURI()); isMesh(path) {
 			c.MaxRequestBodySize = max(s.o.Mesh.MaxBody(), s.o.MaxBody)
+			if h.ContentLength() > c.MaxRequestBodySize && (s.o.Token == nil || s.o.Token.Right(h.PeekCanonical([]byte("Authorization")))) {
+				s.o.Mesh.TooLarge(h)
+			}
 		}
 	}
 	return c

@@ -68,6 +68,11 @@ func (c *conn) rest() {
 func (c *conn) see(b []byte) {
 	c.fresh, c.hint = false, ""
 	if _, t, ok := bytes.Cut(b[:min(len(b), 64)], []byte{' '}); ok {
+		if len(t) > 0 && t[0] != '/' { // the absolute form
+			if _, rest, ok := bytes.Cut(t, []byte("://")); ok {
+				t = rest[max(bytes.IndexByte(rest, '/'), 0):]
+			}
+		}
 		for _, p := range [...]string{dataPath, meshPrefix} {
 			if len(t) >= len(p) && string(t[:len(p)]) == p {
 				c.hint = p
