@@ -16,7 +16,8 @@ profile() {
 	"$binary" bench --write-policy "$dir/policies" --workload "$workload" --size "$size" > /dev/null
 	"$binary" serve "$dir/policies" --dir "$dir/state" --listen 127.0.0.1:0 --extauthz-listen 127.0.0.1:0 --management-listen '' \
 		--diagnostics-listen 127.0.0.1:0 --set diagnostics.pprof=true --set "events.ring.path=$dir/ring" \
-		--set events.journal.retain_size=1GiB --log-format json 2> "$dir/log" &
+		--set events.journal.retain_size=1GiB --set extauthz.identity=header:x-agent-id --set extauthz.role_header=x-agent-role \
+		--log-format json 2> "$dir/log" &
 	server=$!
 	local ready=
 	for _ in $(seq 200); do

@@ -110,5 +110,5 @@ th{vertical-align:bottom;font-weight:600;line-height:1.25;min-width:4.2rem}td{wh
 td small{display:block;color:var(--soft);font-size:.8em}
 th:first-child,td:first-child{text-align:left;white-space:normal;min-width:7rem;padding-left:0;position:sticky;left:0;background:var(--paper)}
 pre{overflow-x:auto;padding:.7rem;border:1px solid var(--faint);font-size:.85rem}
-@media (max-width:34rem){svg text{font-size:23px}h1{font-size:1.4rem}ul{padding-left:1.2rem}th,td{padding:.3rem .45rem}th{min-width:3rem}td:last-child{white-space:normal}}
+@media (max-width:34rem){svg text{font-size:23px}h1{font-size:1.4rem}ul{padding-left:1.2rem}th,td{padding:.3rem .45rem}th{min-width:3rem}}
 `
