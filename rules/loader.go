@@ -80,6 +80,7 @@ type memory struct {
 const minTables = 1 << 16
 
 func newMemory() memory {
+	bound() // before anything takes a builtin from OPA's table
 	return memory{tables: native.NewTables(), pieces: map[string]*piece{}, modules: map[string]*parsed{}, data: map[string]*dataFile{},
 		minis: &minis{}}
 }

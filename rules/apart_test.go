@@ -1,0 +1,128 @@
+package rules_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"thymus/pdp"
+	"thymus/rules"
+)
+
+// costly is a policy whose pattern costs more than one call may, for a text of 60,000 characters.
+const costly = `{"policy_id":"costly","rules":[{"rule_id":"a","effect":"deny","conditions":[{"field":"resource","operator":"matches","value":"(ab?c?d?){200}z"}]},
+{"rule_id":"b","effect":"allow","conditions":[{"field":"action","operator":"==","value":"read"}]}]}`
+
+func costlyInput() string {
+	return `{"action":{"name":"read"},"resource":{"id":"` + strings.Repeat("abcd", 15000) + `"},"subject":{"properties":{"role":"role1"}}}`
+}
+
+// TestAFaultOfOnePolicyIsTheSameByBothEngines lets a policy that lies apart fail, alone and together with Rego: topdown is
+// asked about that policy only, and what the decision says is what topdown over everything says.
+func TestAFaultOfOnePolicyIsTheSameByBothEngines(t *testing.T) {
+	broken := stored("zz", "package policies.zz\n\nallow contains \"x\" if to_number(input.action.name) > 1\n")
+	above := stored("aa", "package policies.aa\n\nallow contains \"x\" if to_number(input.action.name) > 1\n")
+	for name, extra := range map[string][]rules.Source{"alone": nil, "with Rego behind": {broken}, "with Rego before": {above}} {
+		t.Run(name, func(t *testing.T) {
+			o := rules.Options{Builtin: true, Extra: append([]rules.Source{stored("costly", costly), stored("other", small("other", 1))}, extra...)}
+			fast, err := rules.Load(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Engine = rules.EngineTopdown
+			slow, err := rules.Load(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				got, r := decide(t, fast, costlyInput())
+				want, _ := decide(t, slow, costlyInput())
+				if got.Fault != pdp.FaultBuiltin || got.Reason != want.Reason || got.Fault != want.Fault {
+					t.Errorf("got  %s\nwant %s", got.Reason, want.Reason)
+				}
+				var places []string
+				for _, f := range r.Faults {
+					places = append(places, fast.Snapshot.Policies[f.Policy].ID)
+				}
+				if len(places) != 1+len(extra) {
+					t.Errorf("faults of %v", places)
+				}
+			}
+			if s := fast.Engine.Stats(); s.FellBack != 2 || s.Panicked != 0 {
+				t.Errorf("%+v", s)
+			}
+			if got, _ := decide(t, fast, strings.Replace(costlyInput(), "abcdabcd", "", 14990)); got.Fault != pdp.NoFault && len(extra) == 0 {
+				t.Errorf("a short text: %+v", got)
+			}
+		})
+	}
+}
+
+// TestWhatIsCompiledWhenItIsNeededKeepsTheDeadline asks for a document of a large policy that lies apart, in less time
+// than it takes to compile: the call ends with the deadline, and the compilation goes on for the next.
+func TestWhatIsCompiledWhenItIsNeededKeepsTheDeadline(t *testing.T) {
+	o := rules.Options{Extra: []rules.Source{stored("bench", structuredRules("deny", ">", 3000))}}
+	set, err := rules.Load(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := set.Snapshot.Eval.Query([]string{"policies", "bench", "deny"})
+	var b pdp.Budget
+	var r pdp.Result
+	b.Start(1)
+	b.Expire(1)
+	set.Snapshot.Eval.Value(q, tape(t, benchInput), false, &b, &r)
+	if len(r.Faults) != 1 || r.Faults[0].Code != pdp.FaultDeadline {
+		t.Fatalf("faults %v, defined %v", faultTexts(&r), r.Defined)
+	}
+	set.Snapshot.Eval.Value(q, tape(t, benchInput), false, nil, &r)
+	if !r.Defined || len(r.Faults) > 0 {
+		t.Fatalf("then: faults %v", faultTexts(&r))
+	}
+	at := time.Now()
+	set.Snapshot.Eval.Value(q, tape(t, benchInput), false, nil, &r)
+	if took := time.Since(at); !r.Defined || took > time.Second {
+		t.Errorf("again: %v", took)
+	}
+}
+
+// TestManyAskForWhatLiesApartAtOnce evaluates, reads documents and loads at the same time: run with -race.
+func TestManyAskForWhatLiesApartAtOnce(t *testing.T) {
+	o := rules.Options{Builtin: true, Extra: []rules.Source{stored("costly", costly)}}
+	for i := range 40 {
+		id := fmt.Sprintf("p%02d", i)
+		o.Extra = append(o.Extra, stored(id, small(id, i)))
+	}
+	ld := rules.NewLoader()
+	set, err := ld.Load(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, long := tape(t, benchInput), tape(t, costlyInput())
+	var done sync.WaitGroup
+	for k := range 4 {
+		done.Go(func() {
+			var r pdp.Result
+			for i := range 60 {
+				set.Snapshot.Eval.Match(in, nil, &r)
+				set.Snapshot.Eval.Match(long, nil, &r)
+				path := []string{"policies", fmt.Sprintf("p%02d", (i+k)%40)}
+				if i == 30 {
+					path = path[:1]
+				}
+				if set.Snapshot.Eval.Value(set.Snapshot.Eval.Query(path), in, true, nil, &r); !r.Defined {
+					t.Errorf("%v is undefined: %v", path, faultTexts(&r))
+				}
+			}
+		})
+	}
+	for i := range 20 {
+		o.Extra[1+i] = stored(o.Extra[1+i].ID, small(o.Extra[1+i].ID, 100+i))
+		if _, err := ld.Load(t.Context(), o); err != nil {
+			t.Error(err)
+		}
+	}
+	done.Wait()
+}
