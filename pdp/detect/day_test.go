@@ -275,6 +275,7 @@ func TestALabelledDay(t *testing.T) {
 	}
 	fmt.Fprintf(&table, "| %s | 1 | %d detectors suspect the policy | | %d subjects for quarantine |\n", outage.label, outage.found, outage.more)
 	fmt.Fprintf(&table, "| the work of 108 agents, %d decisions in two days | | | | %d |\n", b.w.Stats().Records, len(unasked)+training)
+	t.Log("the day:\n" + table.String())
 	for _, u := range unasked {
 		t.Log("unasked: ", u)
 	}
