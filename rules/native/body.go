@@ -1,8 +1,6 @@
 package native
 
 import (
-	"slices"
-
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
@@ -36,12 +34,7 @@ func (v *vars) body(b ast.Body) (builder, error) {
 			parts = append(parts, p)
 		}
 	}
-	return func(next step) step {
-		for _, p := range slices.Backward(parts) {
-			next = p(next)
-		}
-		return next
-	}, nil
+	return sequence(parts), nil
 }
 
 // expr compiles one expression; nil where it always holds.

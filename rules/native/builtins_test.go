@@ -92,7 +92,7 @@ func TestOwnBuiltinsAnswerAsOPAs(t *testing.T) {
 			input = input.Append(ast.NewTerm(x))
 		}
 	}
-	tape := tapeOf(input)
+	tape := TapeOf(input)
 	for i := range input.Len() {
 		v := tapeIndex(tape, 0, int64(i))
 		pool = append(pool, v)

@@ -69,13 +69,8 @@ func (v *vars) call(e *ast.Expr, ts []*ast.Term) (builder, error) {
 		return func(f *frame) ctl {
 			m := f.m
 			at := len(m.args)
-			for _, a := range args {
-				x := a(f)
-				if x.kind == undefined {
-					m.args = m.args[:at]
-					return m.failed()
-				}
-				m.args = append(m.args, x)
+			if !m.stack(f, args, at) {
+				return m.failed()
 			}
 			x := call(m, at)
 			switch {
@@ -139,13 +134,8 @@ func relate(args []getter, call caller, match matcher) builder {
 		return func(f *frame) ctl {
 			m := f.m
 			at := len(m.args)
-			for _, a := range args {
-				x := a(f)
-				if x.kind == undefined {
-					m.args = m.args[:at]
-					return m.failed()
-				}
-				m.args = append(m.args, x)
+			if !m.stack(f, args, at) {
+				return m.failed()
 			}
 			all := call(m, at) // an array of the results
 			if all.kind == undefined {
@@ -154,6 +144,19 @@ func relate(args []getter, call caller, match matcher) builder {
 			return m.enumerate(f, all, each)
 		}
 	}
+}
+
+// stack puts arguments where callers look for them, at m.args[at:]; false where one is undefined.
+func (m *machine) stack(f *frame, args []getter, at int) bool {
+	for _, a := range args {
+		x := a(f)
+		if x.kind == undefined {
+			m.args = m.args[:at]
+			return false
+		}
+		m.args = append(m.args, x)
+	}
+	return true
 }
 
 // mockable asks first whether a `with` replaces the function.

@@ -16,40 +16,6 @@ import (
 	"thymus/pdp"
 )
 
-// tapeOf lays a value onto a tape, as pdp/wire does with a request.
-func tapeOf(v ast.Value) *pdp.Doc {
-	d := &pdp.Doc{}
-	layValue(d, pdp.Span{}, v)
-	return d
-}
-
-func layValue(d *pdp.Doc, key pdp.Span, v ast.Value) {
-	switch v := v.(type) {
-	case ast.Null:
-		d.Add(key, pdp.Null, pdp.Span{})
-	case ast.Boolean:
-		k := pdp.False
-		if v {
-			k = pdp.True
-		}
-		d.Add(key, k, pdp.Span{})
-	case ast.Number:
-		d.Add(key, pdp.Number, d.AddText(string(v)))
-	case ast.String:
-		d.Add(key, pdp.String, d.AddText(string(v)))
-	case *ast.Array:
-		i := d.Open(key, pdp.Array)
-		v.Foreach(func(e *ast.Term) { layValue(d, pdp.Span{}, e.Value) })
-		d.End(i, v.Len())
-	case ast.Object:
-		i := d.Open(key, pdp.Object)
-		v.Foreach(func(k, e *ast.Term) { layValue(d, d.AddText(string(k.Value.(ast.String))), e.Value) })
-		d.End(i, v.Len())
-	default:
-		panic("no JSON: " + v.String())
-	}
-}
-
 // isJSON says whether a value can lie on a tape at all.
 func isJSON(v ast.Value) bool {
 	ok := true
@@ -118,7 +84,7 @@ func (a *asked) run(in ast.Value, strict bool) ([]map[string]ast.Value, *fault) 
 	m := newMachine(a.prog)
 	var doc *pdp.Doc
 	if in != nil && isJSON(in) {
-		doc = tapeOf(in)
+		doc = TapeOf(in)
 	}
 	m.start(doc, strict, &pdp.Budget{})
 	if in != nil && doc == nil {

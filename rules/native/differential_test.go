@@ -89,7 +89,7 @@ func layAny(d *pdp.Doc, key pdp.Span, v ast.Value) bool {
 		}
 		d.End(i, len(members))
 	default:
-		lay(d, key, v)
+		native.Lay(d, key, v)
 	}
 	return true
 }
@@ -142,7 +142,7 @@ func compare(t *testing.T, c *ast.Compiler, mod, data string, paths, inputs []st
 		if err != nil {
 			t.Fatal(err)
 		}
-		in := layDoc(v)
+		in := native.TapeOf(v)
 		for _, p := range paths {
 			ref := ast.MustParseRef(p)
 			var segs []string

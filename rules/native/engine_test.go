@@ -15,47 +15,13 @@ import (
 	"thymus/rules/native"
 )
 
-// layDoc lays a value onto a tape.
-func layDoc(v ast.Value) *pdp.Doc {
-	d := &pdp.Doc{}
-	lay(d, pdp.Span{}, v)
-	return d
-}
-
-func lay(d *pdp.Doc, key pdp.Span, v ast.Value) {
-	switch v := v.(type) {
-	case ast.Null:
-		d.Add(key, pdp.Null, pdp.Span{})
-	case ast.Boolean:
-		k := pdp.False
-		if v {
-			k = pdp.True
-		}
-		d.Add(key, k, pdp.Span{})
-	case ast.Number:
-		d.Add(key, pdp.Number, d.AddText(string(v)))
-	case ast.String:
-		d.Add(key, pdp.String, d.AddText(string(v)))
-	case *ast.Array:
-		i := d.Open(key, pdp.Array)
-		v.Foreach(func(e *ast.Term) { lay(d, pdp.Span{}, e.Value) })
-		d.End(i, v.Len())
-	case ast.Object:
-		i := d.Open(key, pdp.Object)
-		v.Foreach(func(k, e *ast.Term) { lay(d, d.AddText(string(k.Value.(ast.String))), e.Value) })
-		d.End(i, v.Len())
-	default:
-		panic("no JSON: " + v.String())
-	}
-}
-
 func parse(t testing.TB, s string) *pdp.Doc {
 	t.Helper()
 	v, err := ast.ValueFromReader(strings.NewReader(s))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return layDoc(v)
+	return native.TapeOf(v)
 }
 
 // rbac is n rules over a role and an action, merged as package rules merges them.
@@ -113,13 +79,18 @@ func TestMatchFindsTheRowAndAllocatesNothing(t *testing.T) {
 	}
 }
 
-// go test ./rules/native -run '^$' -bench BenchmarkRBAC -count 10 | benchstat -
+// Both engines in one run, from the tape to what matches. One rule without a test is the trivial allow.
+//
+//	go test ./rules/native -run '^$' -bench RBAC -count 10 | benchstat -col /engine -
 func BenchmarkRBAC(b *testing.B) {
-	for _, n := range []int{10, 100, 1000, 10000} {
+	for _, n := range []int{0, 10, 100, 1000, 10000} {
 		mod, rows := rbac(n)
+		if n == 0 {
+			mod, rows = mod+"m contains 0\n", make([]pdp.Match, 1)
+		}
 		e, _ := mustCompile(b, map[string]string{"m.rego": mod}, native.Options{Sets: merged, Rows: rows})
 		in, r, budget := parse(b, rbacInput(n/2)), &pdp.Result{}, &pdp.Budget{}
-		b.Run(fmt.Sprintf("native/%d", n), func(b *testing.B) {
+		b.Run(fmt.Sprintf("rules=%d/engine=native", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				e.Match(in, budget, r)
@@ -136,7 +107,7 @@ func BenchmarkRBAC(b *testing.B) {
 			b.Fatal(err)
 		}
 		v, _ := ast.ValueFromReader(strings.NewReader(rbacInput(n / 2)))
-		b.Run(fmt.Sprintf("topdown/%d", n), func(b *testing.B) {
+		b.Run(fmt.Sprintf("rules=%d/engine=topdown", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if rs, err := pq.Eval(context.Background(), rego.EvalParsedInput(v)); err != nil || len(rs) != 1 {
@@ -219,11 +190,13 @@ func TestTablePolicyAnswersWithoutAllocating(t *testing.T) {
 	}
 }
 
-// go test ./rules/native -run '^$' -bench BenchmarkTable -count 10 | benchstat -
+// Both engines in one run, from the tape to a value.
+//
+//	go test ./rules/native -run '^$' -bench Table -count 10 | benchstat -col /engine -
 func BenchmarkTable(b *testing.B) {
 	e, _ := mustCompile(b, map[string]string{"p.rego": tablePolicy}, native.Options{Data: tableData()})
 	in, r, budget, q := parse(b, tableInput), &pdp.Result{}, &pdp.Budget{}, e.Query([]string{"pdp", "decision"})
-	b.Run("native", func(b *testing.B) {
+	b.Run("engine=native", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			e.Value(q, in, true, budget, r)
@@ -236,7 +209,7 @@ func BenchmarkTable(b *testing.B) {
 		b.Fatal(err)
 	}
 	v, _ := ast.ValueFromReader(strings.NewReader(tableInput))
-	b.Run("topdown", func(b *testing.B) {
+	b.Run("engine=topdown", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			if rs, err := pq.Eval(context.Background(), rego.EvalParsedInput(v)); err != nil || len(rs) != 1 {

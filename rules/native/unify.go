@@ -1,6 +1,8 @@
 package native
 
 import (
+	"slices"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
@@ -154,9 +156,11 @@ func (v *vars) compareEach(ref, t *ast.Term) (builder, error) {
 		return nil, err
 	}
 	src, err := v.source(ref)
-	if err != nil {
-		return nil, err
-	}
+	return src.equalTo(get), err
+}
+
+// equalTo keeps what equals a term that is bound where the source gives it.
+func (src source) equalTo(get getter) builder {
 	return func(next step) step {
 		return src(func(f *frame, x val) ctl {
 			if y := get(f); y.kind == undefined || !f.m.equal(x, y) {
@@ -164,7 +168,7 @@ func (v *vars) compareEach(ref, t *ast.Term) (builder, error) {
 			}
 			return next(f)
 		})
-	}, nil
+	}
 }
 
 // matchEach enumerates a reference and takes each value apart.
@@ -209,17 +213,7 @@ func (v *vars) joinRefs(a, b *ast.Term) (builder, error) {
 	slot := v.temp()
 	if v.ready(b) { // a has bound what b needs
 		get, err := v.term(b)
-		if err != nil {
-			return nil, err
-		}
-		return func(next step) step {
-			return src(func(f *frame, x val) ctl {
-				if y := get(f); y.kind == undefined || !f.m.equal(x, y) {
-					return f.m.failed()
-				}
-				return next(f)
-			})
-		}, nil
+		return src.equalTo(get), err
 	}
 	other, err := v.source(b)
 	if err != nil {
@@ -242,12 +236,7 @@ func (v *vars) joinRefs(a, b *ast.Term) (builder, error) {
 // decompose unifies two patterns element by element.
 func (v *vars) decompose(a, b *ast.Term) (builder, error) {
 	never := func(step) step { return func(*frame) ctl { return more } }
-	var parts []builder
-	pair := func(x, y *ast.Term) error {
-		p, err := v.unify(x, y)
-		parts = append(parts, p)
-		return err
-	}
+	var xs, ys []*ast.Term
 	switch x := a.Value.(type) {
 	case *ast.Array:
 		y, ok := b.Value.(*ast.Array)
@@ -261,11 +250,9 @@ func (v *vars) decompose(a, b *ast.Term) (builder, error) {
 			return never, nil
 		}
 		for i := range x.Len() {
-			if err := pair(x.Elem(i), y.Elem(i)); err != nil {
-				return nil, err
-			}
+			xs, ys = append(xs, x.Elem(i)), append(ys, y.Elem(i))
 		}
-		return sequence(parts), nil
+		return v.pairs(xs, ys)
 	case ast.Object:
 		y, ok := b.Value.(ast.Object)
 		if !ok || !constantKeys(x) || !constantKeys(y) {
@@ -279,11 +266,9 @@ func (v *vars) decompose(a, b *ast.Term) (builder, error) {
 			if e == nil {
 				return never, nil
 			}
-			if err := pair(x.Get(k), e); err != nil {
-				return nil, err
-			}
+			xs, ys = append(xs, x.Get(k)), append(ys, e)
 		}
-		return sequence(parts), nil
+		return v.pairs(xs, ys)
 	}
 	return nil, unable(a.Location, "unification of %v and %v", a, b)
 }
@@ -292,10 +277,23 @@ func constantKeys(o ast.Object) bool {
 	return !o.Until(func(k, _ *ast.Term) bool { return !ast.IsConstant(k.Value) })
 }
 
+// pairs unifies one pair after the other.
+func (v *vars) pairs(xs, ys []*ast.Term) (builder, error) {
+	parts := make([]builder, len(xs))
+	for i := range xs {
+		p, err := v.unify(xs[i], ys[i])
+		if err != nil {
+			return nil, err
+		}
+		parts[i] = p
+	}
+	return sequence(parts), nil
+}
+
 func sequence(parts []builder) builder {
 	return func(next step) step {
-		for i := len(parts) - 1; i >= 0; i-- {
-			next = parts[i](next)
+		for _, p := range slices.Backward(parts) {
+			next = p(next)
 		}
 		return next
 	}
@@ -322,30 +320,34 @@ func (v *vars) pattern(t *ast.Term) (matcher, error) {
 	}
 	switch x := t.Value.(type) {
 	case *ast.Array:
-		parts := make([]matcher, x.Len())
-		for i := range parts {
-			p, err := v.pattern(x.Elem(i))
-			if err != nil {
-				return nil, err
-			}
-			parts[i] = p
-		}
-		return func(f *frame, y val) bool {
-			if y.kind != array || y.size() != len(parts) {
-				return false
-			}
-			n := f.m.lower(y)
-			for i, p := range parts {
-				if !p(f, n.e[i]) {
-					return false
-				}
-			}
-			return true
-		}, nil
+		return v.arrayPattern(x)
 	case ast.Object:
 		return v.objectPattern(x)
 	}
 	return nil, unable(t.Location, "pattern %v", t)
+}
+
+func (v *vars) arrayPattern(x *ast.Array) (matcher, error) {
+	parts := make([]matcher, x.Len())
+	for i := range parts {
+		p, err := v.pattern(x.Elem(i))
+		if err != nil {
+			return nil, err
+		}
+		parts[i] = p
+	}
+	return func(f *frame, y val) bool {
+		if y.kind != array || y.size() != len(parts) {
+			return false
+		}
+		n := f.m.lower(y)
+		for i, p := range parts {
+			if !p(f, n.e[i]) {
+				return false
+			}
+		}
+		return true
+	}, nil
 }
 
 func (v *vars) objectPattern(o ast.Object) (matcher, error) {
