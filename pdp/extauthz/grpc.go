@@ -9,7 +9,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/encoding"
 	_ "google.golang.org/grpc/encoding/proto"
-	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/mem"
@@ -37,7 +36,7 @@ const (
 // grpcServer is the gRPC side of a Mesh.
 type grpcServer struct {
 	*grpc.Server
-	health    *health.Server
+	health    *watched
 	listeners []*listener
 	creds     *handshake
 	open      atomic.Int64 // connections
@@ -62,7 +61,7 @@ func (m *Mesh) open() {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingsNotBefore, PermitWithoutStream: true}),
 		grpc.WaitForHandlers(true),
 	)
-	s.health = health.NewServer()
+	s.health = newWatched()
 	s.health.SetServingStatus(service, grpc_health_v1.HealthCheckResponse_SERVING)
 	grpc_health_v1.RegisterHealthServer(s.Server, s.health)
 	s.RegisterService(&grpc.ServiceDesc{
@@ -152,6 +151,7 @@ func (m *Mesh) NotServing() { m.server.health.Shutdown() }
 // nil.
 func (m *Mesh) Drain(ctx context.Context) error {
 	m.NotServing()
+	m.server.health.end()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -173,6 +173,7 @@ func (m *Mesh) Drain(ctx context.Context) error {
 func (m *Mesh) Close() {
 	m.server.once.Do(func() {
 		m.server.health.Shutdown()
+		m.server.health.end()
 		m.server.Stop()
 		m.server.conns.close()
 		for _, l := range m.server.listeners {

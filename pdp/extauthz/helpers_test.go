@@ -12,6 +12,7 @@ import (
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	auth "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
 	"thymus/pdp"
@@ -64,6 +65,20 @@ type setting func(*extauthz.Options, *engine.Options, *rules.Options)
 // start makes a Mesh that decides by one Rego module, and a client of it over TCP.
 func start(t testing.TB, rego string, set ...setting) *rig {
 	t.Helper()
+	r := build(t, rego, set...)
+	a, err := r.mesh.Listen("127.0.0.1:0", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.mesh.Start()
+	r.addr = a.String()
+	r.conn, r.client = dial(t, r.addr)
+	return r
+}
+
+// build makes a Mesh that decides by one Rego module and listens nowhere yet.
+func build(t testing.TB, rego string, set ...setting) *rig {
+	t.Helper()
 	r := &rig{t: t, rec: &recorder{ch: make(chan pdp.Record, 4096)}}
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "p.rego"), []byte(rego), 0o600); err != nil {
@@ -87,19 +102,17 @@ func start(t testing.TB, rego string, set ...setting) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.mesh.Close)
-	a, err := r.mesh.Listen("127.0.0.1:0", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.mesh.Start()
-	r.addr = a.String()
-	r.conn, r.client = dial(t, r.addr)
 	return r
 }
 
 func dial(t testing.TB, target string) (*grpc.ClientConn, auth.AuthorizationClient) {
 	t.Helper()
-	c, err := grpc.NewClient("passthrough:///"+target, grpc.WithTransportCredentials(insecure.NewCredentials()),
+	return dialWith(t, target, insecure.NewCredentials())
+}
+
+func dialWith(t testing.TB, target string, creds credentials.TransportCredentials) (*grpc.ClientConn, auth.AuthorizationClient) {
+	t.Helper()
+	c, err := grpc.NewClient("passthrough:///"+target, grpc.WithTransportCredentials(creds),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 			network := "tcp"
 			if filepath.IsAbs(target) {
