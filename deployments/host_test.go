@@ -163,10 +163,15 @@ func TestTheVariablesOfAServiceCalledThymusDoNotStopTheStart(t *testing.T) {
 	if !strings.Contains(read(t, "kubernetes/sidecar.yaml"), "kind: Service\nmetadata:\n  name: thymus\n") {
 		t.Error("there is no Service called thymus beside the pod")
 	}
-	cmd := exec.Command(binary, "config")
-	cmd.Env = append(injected, "HOME="+dir)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	cmd := exec.Command(binary, "serve", "--set", "data.listen=127.0.0.1:0", "--set", "management.listen=127.0.0.1:0",
+		"--set", "events.ring.path="+dir, "--set", "events.ring.size=1MiB", "compose/policies")
+	cmd.Env = append(injected, "HOME="+dir, "THYMUS_DIR="+dir+"/state", "THYMUS_LOG_FORMAT=json")
+	resp, err := http.Get(fmt.Sprintf("http://%s/readyz", start(t, cmd)["data"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _ = resp.Body.Close(); resp.StatusCode != 200 {
+		t.Errorf("readyz is %d", resp.StatusCode)
 	}
 	cmd = exec.Command(binary, "config")
 	cmd.Env = []string{"HOME=" + dir, "THYMUS_METRICS_PORT=tcp://10.0.0.1:1"}
