@@ -96,8 +96,9 @@ func (r *results) losses() (all []string) {
 			of   func(*sample) float64
 		}{
 			{"decisions a second", true, rate},
-			{"p50 in ms at half of that", false, at(p50)},
-			{"p99 in ms at half of that", false, at(p99)},
+			{"p50 in ms, each at half of its own throughput", false, at(p50)},
+			{"p99 in ms, each at half of its own throughput", false, at(p99)},
+			{"p99 in ms, all asked alike", false, alike(p99)},
 			{"CPU seconds a million decisions", false, cpu},
 			{"allocations a decision", false, allocs},
 			{"resident memory in MiB", false, rss},

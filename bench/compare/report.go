@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"thymus/bench/plot"
@@ -65,13 +67,16 @@ func (o *outcome) write(t *sheet) {
 	var absent []string
 	for i, e := range o.Entries {
 		if e.Why != "" {
-			absent = append(absent, e.Name+": "+e.Why)
+			absent = append(absent, "Not measured, or not to the end: "+e.Name+": "+strings.TrimSuffix(e.Why, "."))
 		}
 		if len(e.Samples) == 0 {
 			continue
 		}
 		rates, each, lat := e.median(rate), e.median(cpu), e.median(at(p99))
-		wrong, errors := e.amiss()
+		wrong, errors, kinds := e.amiss()
+		for _, k := range slices.Sorted(maps.Keys(kinds)) {
+			absent = append(absent, fmt.Sprintf("%s had errors of kind %s: %d of its answers", e.Name, k, kinds[k]))
+		}
 		answers := number(float64(wrong))
 		if !e.Judged {
 			answers = ""
@@ -102,10 +107,33 @@ func (o *outcome) write(t *sheet) {
 		t.figure(plot.Bars("p99 at half of its own throughput", "ms", tails))
 	}
 	for _, a := range absent {
-		t.text("Not measured, or not to the end: %s.", strings.TrimSuffix(a, "."))
+		t.text("%s.", a)
 	}
+	o.same(t)
 	o.wrk(t)
 	o.inProcess(t)
+}
+
+// same sets latencies side by side where all were asked at one rate.
+func (o *outcome) same(t *sheet) {
+	var rows [][]string
+	rate := 0.0
+	for _, e := range o.Entries {
+		few := entry{}
+		for _, m := range e.Samples {
+			if m.Alike != nil {
+				few.Samples, rate = append(few.Samples, m), m.Alike.Asking.Rate
+			}
+		}
+		if len(few.Samples) > 0 {
+			rows = append(rows, []string{e.Name, few.median(alike(p50)).String(), few.median(alike(p99)).String(), number(few.median(alike(p999)).mid), number(few.median(alike(p9999)).mid)})
+		}
+	}
+	if len(rows) == 0 {
+		return
+	}
+	t.text("All asked alike, %s a second, which is half of what the slowest of those that decide bears:", plot.Number(rate))
+	t.table([]string{"asked alike", "p50, ms", "p99, ms", "p99.9, ms", "p99.99, ms"}, rows)
 }
 
 // title of a case.

@@ -48,22 +48,29 @@ type entry struct {
 
 // sample is one measurement of one contender: as fast as it goes, then at half of that.
 type sample struct {
-	Rate   float64      `json:"rate"`   // decisions a second, closed loop
-	CPU    float64      `json:"cpu"`    // seconds of the server's processor time for a million decisions, closed loop
-	RSS    float64      `json:"rss"`    // MiB afterwards
-	Allocs float64      `json:"allocs"` // of the server's Go heap, a decision; below 0: it does not tell
-	Full   *load.Result `json:"full"`   // closed loop
-	Half   *load.Result `json:"half"`   // open loop
+	Rate   float64      `json:"rate"`            // decisions a second, closed loop
+	CPU    float64      `json:"cpu"`             // seconds of the server's processor time for a million decisions, closed loop
+	RSS    float64      `json:"rss"`             // MiB afterwards
+	Allocs float64      `json:"allocs"`          // of the server's Go heap, a decision; below 0: it does not tell
+	Full   *load.Result `json:"full"`            // closed loop
+	Half   *load.Result `json:"half"`            // open loop
+	Alike  *load.Result `json:"alike,omitempty"` // open loop, all at half of the slowest one's throughput
 	Wrk    *wrkFigures  `json:"wrk,omitempty"`
 }
 
 // spread is a median with the least and the most.
 type spread struct{ mid, low, high float64 }
 
+// median of what f knows; below 0 where it knows nothing.
 func (e *entry) median(f func(*sample) float64) (s spread) {
-	vs := make([]float64, len(e.Samples))
+	var vs []float64
 	for i := range e.Samples {
-		vs[i] = f(&e.Samples[i])
+		if v := f(&e.Samples[i]); v >= 0 {
+			vs = append(vs, v)
+		}
+	}
+	if len(vs) == 0 {
+		return spread{-1, -1, -1}
 	}
 	return medianOf(vs)
 }
@@ -91,6 +98,16 @@ func at(f func(load.Latency) float64) func(*sample) float64 {
 	return func(m *sample) float64 { return f(m.Half.Latency) }
 }
 
+// alike is a percentile at the rate that all were asked at; below 0 where they were not.
+func alike(f func(load.Latency) float64) func(*sample) float64 {
+	return func(m *sample) float64 {
+		if m.Alike == nil {
+			return -1
+		}
+		return f(m.Alike.Latency)
+	}
+}
+
 func p50(l load.Latency) float64   { return l.P50 }
 func p99(l load.Latency) float64   { return l.P99 }
 func p999(l load.Latency) float64  { return l.P999 }
@@ -103,14 +120,28 @@ func (e *entry) typical() *load.Result {
 	return ss[len(ss)/2].Half
 }
 
-// amiss are the wrong decisions and the errors of all samples.
-func (e *entry) amiss() (wrong, errors uint64) {
+// runs are all loads of all samples.
+func (e *entry) runs() (rs []*load.Result) {
 	for i := range e.Samples {
 		m := &e.Samples[i]
-		wrong += m.Full.Wrong + m.Half.Wrong
-		errors += m.Full.Errors + m.Half.Errors
+		if rs = append(rs, m.Full, m.Half); m.Alike != nil {
+			rs = append(rs, m.Alike)
+		}
 	}
-	return wrong, errors
+	return rs
+}
+
+// amiss are the wrong decisions and the errors of all runs, and what kinds of errors.
+func (e *entry) amiss() (wrong, errors uint64, kinds map[string]uint64) {
+	kinds = map[string]uint64{}
+	for _, r := range e.runs() {
+		wrong += r.Wrong
+		errors += r.Errors
+		for k, n := range r.Faults {
+			kinds[k] += n
+		}
+	}
+	return wrong, errors, kinds
 }
 
 // floor is the echo that an entry is held against; nil where none was measured.

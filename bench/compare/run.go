@@ -154,6 +154,7 @@ func (s *settings) measure(ctx context.Context, k kase) (*outcome, error) {
 		}
 		defer free()
 	}
+	same := 0.0 // half of the slowest decider's throughput in the first round
 	for round := range k.rounds {
 		for _, p := range running {
 			if p.Why != "" {
@@ -169,10 +170,18 @@ func (s *settings) measure(ctx context.Context, k kase) (*outcome, error) {
 			}
 			if k.scene == openScene && w.Name == "rbac" && w.Size == 100 {
 				m.Wrk = s.runWrk(ctx, p.server, dir)
+				if same > 0 {
+					if m.Alike, err = s.atRate(ctx, p.server, same); err != nil {
+						p.Why = fmt.Sprintf("in round %d: %v", round+1, err)
+					}
+				}
 			}
 			p.Samples = append(p.Samples, m)
 			s.tell("%s of %d %s, round %d of %d: %-22s %8.0f/s  p99 at half %7.3f ms  wrong %d  errors %d", w.Name, w.Size, k.scene, round+1, k.rounds, p.Name,
 				m.Rate, m.Half.Latency.P99, m.Full.Wrong+m.Half.Wrong, m.Full.Errors+m.Half.Errors)
+		}
+		if same == 0 {
+			same = o.slowest() / 2
 		}
 	}
 	if k.scene == openScene {
@@ -205,10 +214,25 @@ func (s *settings) sample(ctx context.Context, v *server, e *entry) (m sample, e
 		}
 	}
 	// Half of what it bears: of the first round, so that all rounds are asked alike.
-	o.Rate, o.Warmup = max(m.Rate/2, 1), s.warmup
+	half := max(m.Rate/2, 1)
 	if len(e.Samples) > 0 {
-		o.Rate = e.Samples[0].Half.Asking.Rate
+		half = e.Samples[0].Half.Asking.Rate
 	}
-	m.Half, err = load.Run(ctx, o)
+	m.Half, err = s.atRate(ctx, v, half)
 	return m, err
+}
+
+// atRate asks in an open loop.
+func (s *settings) atRate(ctx context.Context, v *server, rate float64) (*load.Result, error) {
+	return load.Run(ctx, load.Options{Endpoint: v.endpoint, Target: v.target, Calls: v.calls, Connections: s.connections, Rate: rate, Warmup: s.warmup, Duration: s.duration})
+}
+
+// slowest is the least throughput of those that decide, in the first round.
+func (o *outcome) slowest() (least float64) {
+	for _, e := range o.Entries {
+		if e.Judged && len(e.Samples) > 0 && (least == 0 || e.Samples[0].Rate < least) {
+			least = e.Samples[0].Rate
+		}
+	}
+	return max(least, 2)
 }
