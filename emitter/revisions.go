@@ -120,6 +120,7 @@ func (r *Revisions) Persist(s *pdp.Snapshot) error {
 		return fmt.Errorf("revisions: %w", err)
 	}
 	known := clone(*r.known.Load())
+	rows.share(known[r.current])
 	known[r.next] = rows
 	r.known.Store(&known)
 	r.activate(r.next)

@@ -1,6 +1,8 @@
 package emitter
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -22,7 +24,7 @@ type Rows struct {
 	Seq      uint32
 	Revision string
 	revision []byte // JSON
-	rules    []row
+	rules    []*row // those that are in several snapshots, once: see share
 }
 
 type row struct {
@@ -95,14 +97,14 @@ func parseRows(b []byte) (*Rows, error) {
 	if n > uint64(len(t.b)) { // a row is four bytes at least
 		return nil, fmt.Errorf("%w: %d rows in %d bytes", ErrRows, n, len(t.b))
 	}
-	r.rules = make([]row, 0, n)
+	r.rules = make([]*row, 0, n)
 	for range n {
 		var x row
 		x.policy = x.text(t.next(), pdp.MaxName, pdp.CutPolicy)
 		x.rule = x.text(t.next(), pdp.MaxName, pdp.CutRule)
 		x.sentence = x.text(t.next(), maxReason, pdp.CutReason)
 		x.reason = t.next()
-		r.rules = append(r.rules, x)
+		r.rules = append(r.rules, &x)
 	}
 	if t.bad || len(t.b) > 0 {
 		return nil, fmt.Errorf("%w: texts do not fit", ErrRows)
@@ -123,7 +125,30 @@ func (r *Rows) at(i int32) *row {
 	if r == nil || i < 0 || int(i) >= len(r.rules) {
 		return nil
 	}
-	return &r.rules[i]
+	return r.rules[i]
+}
+
+// share takes rows of another snapshot for those that are equal, so that many snapshots that differ in little hold little
+// more than one. Both are nearly always in one order; where they are not, less is shared.
+func (r *Rows) share(other *Rows) {
+	if other == nil {
+		return
+	}
+	j := 0
+	for i, x := range r.rules {
+		for j < len(other.rules) && compareRows(other.rules[j], x) < 0 {
+			j++
+		}
+		if j < len(other.rules) && compareRows(other.rules[j], x) == 0 {
+			if y := other.rules[j]; bytes.Equal(x.sentence, y.sentence) && x.reason == y.reason && x.cut == y.cut {
+				r.rules[i] = y
+			}
+		}
+	}
+}
+
+func compareRows(a, b *row) int {
+	return cmp.Or(bytes.Compare(a.policy, b.policy), bytes.Compare(a.rule, b.rule))
 }
 
 type texts struct {
