@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"thymus/pdp"
+	"thymus/pdp/wire"
 )
 
 // Canonical is the canonical path of a raw one, for tests.
@@ -87,4 +88,58 @@ func Answerer(m *Mesh, message []byte) func() {
 		m.check(t, &pdp.Peer{})
 		t.release()
 	}
+}
+
+// Attributes is a message as policies see it, in JSON, for tests.
+func Attributes(message []byte) (text []byte, ok bool) {
+	var t tape
+	t.load(len(message))
+	t.doc.Text = append(t.doc.Text, message...)
+	at := t.doc.Open(pdp.Span{}, pdp.Object)
+	n, ok := t.members(len(fixed), len(fixed)+len(message), checkRequest)
+	t.doc.End(at, n)
+	if !ok {
+		return nil, false
+	}
+	return t.doc.AppendJSON(nil, 0), true
+}
+
+// Form is a query or a form as policies see it, in JSON, for tests.
+func Form(query string) (text []byte, ok bool) {
+	var t tape
+	t.load(0)
+	at := t.doc.Open(pdp.Span{}, pdp.Object)
+	n, ok := t.form(query)
+	t.doc.End(at, n)
+	if !ok {
+		return nil, false
+	}
+	return t.doc.AppendJSON(nil, 0), true
+}
+
+// Body is what policies see of a request's body, in JSON, for tests.
+func Body(contentType, text string) (parsed []byte, ok bool) {
+	message, err := proto.Marshal(&auth.CheckRequest{Attributes: &auth.AttributeContext{Request: &auth.AttributeContext_Request{
+		Http: &auth.AttributeContext_HttpRequest{Headers: map[string]string{"content-type": contentType}, RawBody: []byte(text)}}}})
+	if err != nil {
+		return nil, false
+	}
+	var t tape
+	t.load(len(message))
+	t.doc.Text = append(t.doc.Text, message...)
+	at := t.doc.Open(pdp.Span{}, pdp.Object)
+	n, ok := t.members(len(fixed), len(fixed)+len(message), checkRequest)
+	t.doc.End(at, n)
+	v := look(&t.doc)
+	b, err := readBody(&v)
+	if !ok || err != nil {
+		return nil, false
+	}
+	t.doc.Nodes = t.doc.Nodes[:0]
+	at = t.doc.Open(pdp.Span{}, pdp.Object)
+	if b.lay(&t, wire.NewScanner()) != nil {
+		return nil, false
+	}
+	t.doc.End(at, 2)
+	return t.doc.AppendJSON(nil, 0), true
 }
