@@ -80,6 +80,17 @@ func sit(t *testing.T, p proxy, s *sidecar) {
 				}
 			}
 		}
+		for _, name := range []string{"X_Thymus_Effect", "X-Thymus_Effect", "x_thymus-effect"} { // what CGI, WSGI and PHP fold into ours
+			r := p.send("GET", "/shop", "", name, "forged")
+			if r.app == nil {
+				continue // refused is as good
+			}
+			for n, v := range r.app.Headers {
+				if v[0] == "forged" {
+					t.Errorf("the application got a client's %s", n)
+				}
+			}
+		}
 		for _, h := range [][]string{
 			{"X-Original-URI", "/shop"}, {"X-Original-Url", "/shop"}, {"X-Forwarded-Uri", "/shop"}, {"X-Forwarded-Path", "/shop"},
 			{"X-Envoy-Original-Path", "/shop"}, {"X-Rewrite-Url", "/shop"},
