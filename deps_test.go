@@ -52,6 +52,7 @@ var law = []bound{
 	{"internal/metrics/prom", []string{"internal/metrics"}, "the one place where counters meet Prometheus"},
 	{"internal/state", []string{"pdp"}, "one file, one transaction; what lies in it is its users' business"},
 	{"internal/cli/...", []string{"..."}, "wiring sees all"},
+	{"test/harness", nil, "it runs the program and asks it, as anybody could"},
 	{"examples/...", nil, "policies and their tests; no program calls them"},
 	{"bench/...", []string{"bench/..."}, "it measures any decision point, so it knows ours from outside only"},
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"thymus/test/harness"
 )
 
 // cli runs a command against the sidecar.
@@ -31,14 +33,14 @@ func (s *sidecar) cli(args ...string) (stdout, stderr string, code int) {
 func TestTheCommandLineManagesARunningSidecar(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, dir)
-	write(t, filepath.Join(dir, "p", "spending.json"), spending)
-	write(t, filepath.Join(dir, "p", "night.rego"), module)
-	write(t, filepath.Join(dir, "p", "night_test.rego"), "package x")
-	write(t, filepath.Join(dir, "p", "readme.txt"), "none")
-	write(t, filepath.Join(dir, "bad.yaml"), "policy_id: bad\nrules:\n- {rule_id: r, effect: alow}\n")
-	write(t, filepath.Join(dir, "lib.rego"), "package policies.lib\n\nf := 1\n")
-	write(t, filepath.Join(dir, "more.json"), strings.Replace(spending, `"value":100`, `"value":200`, 1))
-	threat := s.must(201, "POST", "/v1/threats", `{"type":"probe","source":"waf","severity":"HIGH"}`).field("threat_id").(string)
+	harness.Write(t, filepath.Join(dir, "p", "spending.json"), spending)
+	harness.Write(t, filepath.Join(dir, "p", "night.rego"), module)
+	harness.Write(t, filepath.Join(dir, "p", "night_test.rego"), "package x")
+	harness.Write(t, filepath.Join(dir, "p", "readme.txt"), "none")
+	harness.Write(t, filepath.Join(dir, "bad.yaml"), "policy_id: bad\nrules:\n- {rule_id: r, effect: alow}\n")
+	harness.Write(t, filepath.Join(dir, "lib.rego"), "package policies.lib\n\nf := 1\n")
+	harness.Write(t, filepath.Join(dir, "more.json"), strings.Replace(spending, `"value":100`, `"value":200`, 1))
+	threat := s.must(201, "POST", "/v1/threats", `{"type":"probe","source":"waf","severity":"HIGH"}`).Field("threat_id").(string)
 	for _, x := range []struct {
 		name string
 		args string
@@ -140,8 +142,8 @@ func TestAStoredPolicyThatKeepsASidecarFromStartingIsTakenOut(t *testing.T) {
 	if out, code := thymus(t, dir, append([]string{"policy", "list", "--stored"}, at...)...); code != 2 || !strings.Contains(out, "a sidecar is running on it") {
 		t.Fatalf("exit %d: %s", code, out)
 	}
-	s.kill()
-	write(t, filepath.Join(dir, "policies", "spend.yaml"), "policy_id: spending\nrules:\n- rule_id: file\n  effect: allow\n")
+	s.Kill()
+	harness.Write(t, filepath.Join(dir, "policies", "spend.yaml"), "policy_id: spending\nrules:\n- rule_id: file\n  effect: allow\n")
 	out, code := thymus(t, dir, append([]string{"serve", "--set", "events.ring.path=" + dir, "--set", "events.ring.size=4MiB", "--set", "data.listen=127.0.0.1:0",
 		"--set", "management.listen=127.0.0.1:0", "policies"}, at...)...)
 	if code != 2 || !strings.Contains(out, "is already defined by") || !strings.Contains(out, "thymus policy delete spending --stored") {
@@ -171,9 +173,9 @@ func TestAStoredPolicyThatKeepsASidecarFromStartingIsTakenOut(t *testing.T) {
 	if ok, rule := s.decide(buy); !ok || rule != "file" {
 		t.Fatalf("%t by %q", ok, rule)
 	}
-	eventually(t, 5*time.Second, "the event of what was taken out", func() bool { return len(s.events("policy.deleted")) == 1 })
-	if a := s.must(200, "GET", "/v1/policies/spending/revisions", ""); !strings.Contains(a.body, `"updated_by":"offline"`) {
-		t.Fatal(a.body)
+	harness.Eventually(t, 5*time.Second, "the event of what was taken out", func() bool { return len(s.events("policy.deleted")) == 1 })
+	if a := s.must(200, "GET", "/v1/policies/spending/revisions", ""); !strings.Contains(a.Body, `"updated_by":"offline"`) {
+		t.Fatal(a.Body)
 	}
 	s.must(200, "GET", "/v1/policies/night", "")
 }

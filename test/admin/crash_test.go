@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"thymus/test/harness"
 )
 
 // rounds of a kill: a few in every run, many with make test-crash.
@@ -36,28 +38,28 @@ func TestKillDuringAWriteLeavesTheOldRevisionOrTheNew(t *testing.T) {
 					n := asked[p] + 1
 					asked[p] = n
 					body := fmt.Sprintf(`{"version":"%d","rules":[{"rule_id":"v%d","effect":"allow","conditions":[{"field":"action","operator":"==","value":"p%d"}]}]}`, n, n, p)
-					if a, err := s.try("PUT", fmt.Sprintf("/v1/policies/p%d", p), body); err != nil || a.status >= 300 {
+					if a, err := s.try("PUT", fmt.Sprintf("/v1/policies/p%d", p), body); err != nil || a.Status >= 300 {
 						return
 					}
 					acknowledged[p] = n
 				}
 			})
 		}
-		time.AfterFunc(time.Duration(50+rand.IntN(400))*time.Millisecond, func() { _ = s.cmd.Process.Kill() })
-		<-s.done
+		time.AfterFunc(time.Duration(50+rand.IntN(400))*time.Millisecond, func() { s.Shoot() })
+		<-s.Done()
 		stop.Store(true)
 		done.Wait()
 
 		s = start(t, dir)
 		for p := range policies {
 			a := s.ask("GET", fmt.Sprintf("/v1/policies/p%d", p), "")
-			if a.status == 404 && acknowledged[p] == 0 {
+			if a.Status == 404 && acknowledged[p] == 0 {
 				asked[p] = 0
 				continue
 			}
-			version, err := strconv.Atoi(fmt.Sprint(a.field("version")))
+			version, err := strconv.Atoi(fmt.Sprint(a.Field("version")))
 			if err != nil || version != acknowledged[p] && version != asked[p] {
-				t.Fatalf("p%d is at %v; %d was acknowledged and %d asked for", p, a.body, acknowledged[p], asked[p])
+				t.Fatalf("p%d is at %v; %d was acknowledged and %d asked for", p, a.Body, acknowledged[p], asked[p])
 			}
 			if ok, rule := s.decide(fmt.Sprintf(`{"agent_id":"a","action":"p%d"}`, p)); !ok || rule != fmt.Sprintf("v%d", version) {
 				t.Fatalf("p%d: %q decides, version %d is stored", p, rule, version)
@@ -67,10 +69,10 @@ func TestKillDuringAWriteLeavesTheOldRevisionOrTheNew(t *testing.T) {
 		total := 0
 		for p := range policies {
 			if acknowledged[p] > 0 {
-				total += int(s.must(200, "GET", fmt.Sprintf("/v1/policies/p%d", p), "").field("revision").(float64))
+				total += int(s.must(200, "GET", fmt.Sprintf("/v1/policies/p%d", p), "").Field("revision").(float64))
 			}
 		}
-		eventually(t, 10*time.Second, fmt.Sprintf("an event for each of %d revisions", total), func() bool {
+		harness.Eventually(t, 10*time.Second, fmt.Sprintf("an event for each of %d revisions", total), func() bool {
 			return len(s.events("policy.created"))+len(s.events("policy.updated")) >= total
 		})
 		ids := map[string]bool{}
@@ -80,7 +82,7 @@ func TestKillDuringAWriteLeavesTheOldRevisionOrTheNew(t *testing.T) {
 		if n := len(s.events("policy.created")) + len(s.events("policy.updated")); n != total || len(ids) != total {
 			t.Fatalf("%d events with %d ids for %d revisions", n, len(ids), total)
 		}
-		s.kill()
+		s.Kill()
 	}
 	sum := 0
 	for _, n := range acknowledged {

@@ -36,8 +36,8 @@ func changesUnderLoad(t *testing.T, kept int) {
 		turns <- struct{}{}
 		first.Go(func() {
 			defer func() { <-turns }()
-			if a, err := s.try("PUT", fmt.Sprintf("/v1/policies/p%d", i), body(i, 0)); err != nil || a.status != 201 {
-				t.Errorf("p%d: %d %s %v", i, a.status, a.body, err)
+			if a, err := s.try("PUT", fmt.Sprintf("/v1/policies/p%d", i), body(i, 0)); err != nil || a.Status != 201 {
+				t.Errorf("p%d: %d %s %v", i, a.Status, a.Body, err)
 			}
 		})
 	}
@@ -62,7 +62,7 @@ func changesUnderLoad(t *testing.T, kept int) {
 			}
 			each.Go(func() {
 				a, err := s.try("PUT", fmt.Sprintf("/v1/policies/p%d", n%kept), body(n%kept, n))
-				if err != nil || a.status != 200 {
+				if err != nil || a.Status != 200 {
 					failed.Add(1)
 					return
 				}
@@ -87,7 +87,7 @@ func changesUnderLoad(t *testing.T, kept int) {
 
 // cpu is the processor time that the process has used, to a hundredth of a second; 0 where the system does not say.
 func (s *sidecar) cpu() time.Duration {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.Pid()))
 	if err != nil {
 		return 0
 	}

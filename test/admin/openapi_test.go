@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"thymus/test/harness"
 )
 
 // document is the OpenAPI document as served.
@@ -141,7 +143,7 @@ type operation struct {
 func TestEveryOperationOfTheDocumentAnswersAsItSays(t *testing.T) {
 	s := start(t, t.TempDir())
 	var d document
-	if err := json.Unmarshal([]byte(s.must(200, "GET", "/openapi.json", "").body), &d); err != nil {
+	if err := json.Unmarshal([]byte(s.must(200, "GET", "/openapi.json", "").Body), &d); err != nil {
 		t.Fatal(err)
 	}
 	if v, _ := d.at("openapi").(string); !strings.HasPrefix(v, "3.1.") {
@@ -201,7 +203,7 @@ func TestEveryOperationOfTheDocumentAnswersAsItSays(t *testing.T) {
 				t.Skip("this binary has no stream yet")
 			}
 			if o.method == "POST" && o.path == "/v1/threats" {
-				ids["threat"] = answer{body: body}.field("threat_id").(string)
+				ids["threat"] = harness.Answer{Body: body}.Field("threat_id").(string)
 			}
 			want := d.resolve(d.at("paths", o.path, strings.ToLower(o.method), "responses", fmt.Sprint(status)))
 			if want == nil {
@@ -275,7 +277,7 @@ func (s *sidecar) call(t *testing.T, method, path, media, body string) (int, htt
 func TestTheDocumentHoldsEveryRoute(t *testing.T) {
 	s := start(t, t.TempDir())
 	var d document
-	if err := json.Unmarshal([]byte(s.must(200, "GET", "/openapi.json", "").body), &d); err != nil {
+	if err := json.Unmarshal([]byte(s.must(200, "GET", "/openapi.json", "").Body), &d); err != nil {
 		t.Fatal(err)
 	}
 	for p, item := range d["paths"].(map[string]any) {
@@ -293,8 +295,8 @@ func TestTheDocumentHoldsEveryRoute(t *testing.T) {
 		}
 		slices.Sort(want)
 		a := s.ask("TRACE", strings.NewReplacer("{id}", "x", "{revision}", "1", "{agent_id}", "a").Replace(p), "")
-		if a.status != 405 || a.header.Get("Allow") != strings.Join(want, ", ") {
-			t.Errorf("%s: %d, allows %q, the document says %v", p, a.status, a.header.Get("Allow"), want)
+		if a.Status != 405 || a.Header.Get("Allow") != strings.Join(want, ", ") {
+			t.Errorf("%s: %d, allows %q, the document says %v", p, a.Status, a.Header.Get("Allow"), want)
 		}
 	}
 }

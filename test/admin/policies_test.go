@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"thymus/test/harness"
 )
 
 const (
@@ -24,8 +26,8 @@ func TestAPolicyDecidesFromTheAnswerOn(t *testing.T) {
 		t.Fatal("permitted without a policy")
 	}
 	a := s.must(201, "POST", "/v1/policies", spending, "X-Request-ID", "r-1")
-	if a.header.Get("ETag") != `"1"` || a.header.Get("Location") != "/v1/policies/spending" || a.header.Get("X-Request-ID") != "r-1" {
-		t.Fatalf("%v", a.header)
+	if a.Header.Get("ETag") != `"1"` || a.Header.Get("Location") != "/v1/policies/spending" || a.Header.Get("X-Request-ID") != "r-1" {
+		t.Fatalf("%v", a.Header)
 	}
 	if ok, rule := s.decide(buy); !ok || rule != "small" {
 		t.Fatalf("%t by %q", ok, rule)
@@ -39,32 +41,32 @@ func TestAPolicyDecidesFromTheAnswerOn(t *testing.T) {
 		t.Fatal("the rollback is not active")
 	}
 	got := s.must(200, "GET", "/v1/policies/spending", "")
-	if a := s.must(200, "PUT", "/v1/policies/spending", got.body); a.header.Get("ETag") == "" {
+	if a := s.must(200, "PUT", "/v1/policies/spending", got.Body); a.Header.Get("ETag") == "" {
 		t.Fatal("what was read cannot be sent back")
 	}
 	s.must(201, "PUT", "/v1/policies/night", module, "Content-Type", "text/plain")
 	if ok, rule := s.decide(`{"agent_id":"a","action":"buy","params":{"amount":50},"environment":{"hour":23}}`); ok || rule != "asleep" {
 		t.Fatalf("%t by %q", ok, rule)
 	}
-	if a := s.must(200, "GET", "/v1/policies/night", "", "Accept", "text/plain"); a.body != module || !strings.HasPrefix(a.header.Get("Content-Type"), "text/plain") {
-		t.Fatalf("%s: %s", a.header.Get("Content-Type"), a.body)
+	if a := s.must(200, "GET", "/v1/policies/night", "", "Accept", "text/plain"); a.Body != module || !strings.HasPrefix(a.Header.Get("Content-Type"), "text/plain") {
+		t.Fatalf("%s: %s", a.Header.Get("Content-Type"), a.Body)
 	}
 	s.must(200, "PATCH", "/v1/policies/night", `{"enabled":false}`)
 	s.must(200, "PUT", "/v1/policies/night", module+"# and a comment\n", "Content-Type", "text/plain")
-	if a := s.must(200, "GET", "/v1/policies/night", ""); a.field("enabled") != false {
+	if a := s.must(200, "GET", "/v1/policies/night", ""); a.Field("enabled") != false {
 		t.Fatal("a source says nothing about the switch, and switched it on")
 	}
 	s.must(201, "PUT", "/v1/policies/yaml", "rules:\n  - {rule_id: r, effect: warn}\npolicy_id: yaml\n", "Content-Type", "application/yaml")
-	eventually(t, 5*time.Second, "statistics", func() bool {
+	harness.Eventually(t, 5*time.Second, "statistics", func() bool {
 		a := s.must(200, "GET", "/v1/policies/spending/stats", "")
-		return a.field("matches") == 3.0 && a.field("outranked") == 1.0 // night's guardrail decided the third
+		return a.Field("matches") == 3.0 && a.Field("outranked") == 1.0 // night's guardrail decided the third
 	})
 	s.must(204, "DELETE", "/v1/policies/spending", "", "If-Match", `"4"`)
 	s.must(404, "GET", "/v1/policies/spending", "")
-	if n := len(s.must(200, "GET", "/v1/policies/spending/revisions", "").field("items").([]any)); n != 5 {
+	if n := len(s.must(200, "GET", "/v1/policies/spending/revisions", "").Field("items").([]any)); n != 5 {
 		t.Fatalf("%d revisions outlive the policy", n)
 	}
-	eventually(t, 5*time.Second, "events", func() bool { return len(s.events("policy.deleted")) == 1 })
+	harness.Eventually(t, 5*time.Second, "events", func() bool { return len(s.events("policy.deleted")) == 1 })
 	made := s.events("policy.created")
 	if len(made) != 3 || made[0]["meta"].(map[string]any)["correlation_id"] != "r-1" {
 		t.Fatalf("%v", made)
@@ -74,32 +76,32 @@ func TestAPolicyDecidesFromTheAnswerOn(t *testing.T) {
 func TestFilesAreSeenAndCannotBeChanged(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "policies", "spend.yaml")
-	write(t, file, "policy_id: spending\nrules:\n- rule_id: small\n  effect: allow\n")
+	harness.Write(t, file, "policy_id: spending\nrules:\n- rule_id: small\n  effect: allow\n")
 	s := start(t, dir, "policies")
 	a := s.must(200, "GET", "/v1/policies/spending", "")
-	if a.field("read_only") != true || a.field("origin") != "policies/spend.yaml" || a.field("rules") == nil {
-		t.Fatalf("%s", a.body)
+	if a.Field("read_only") != true || a.Field("origin") != "policies/spend.yaml" || a.Field("rules") == nil {
+		t.Fatalf("%s", a.Body)
 	}
 	for _, x := range [][3]string{{"PUT", "", spending}, {"PATCH", "", `{"enabled":false}`}, {"DELETE", "", ""}, {"POST", "/rollback", `{"revision":1}`}} {
-		if a := s.ask(x[0], "/v1/policies/spending"+x[1], x[2]); a.status != 409 || !strings.Contains(a.body, "spend.yaml") {
-			t.Errorf("%s: %d %s", x[0], a.status, a.body)
+		if a := s.ask(x[0], "/v1/policies/spending"+x[1], x[2]); a.Status != 409 || !strings.Contains(a.Body, "spend.yaml") {
+			t.Errorf("%s: %d %s", x[0], a.Status, a.Body)
 		}
 	}
 	s.must(409, "POST", "/v1/policies", spending)
 	s.must(201, "PUT", "/v1/policies/mine", strings.ReplaceAll(spending, "spending", "mine"))
 
 	// A broken file leaves the last good set answering, and changes by the API are made on top of that.
-	write(t, file, "policy_id: [")
-	eventually(t, 5*time.Second, "the refusal", func() bool { return strings.Contains(s.said(), "policies not reloaded") })
+	harness.Write(t, file, "policy_id: [")
+	harness.Eventually(t, 5*time.Second, "the refusal", func() bool { return strings.Contains(s.Log(), "policies not reloaded") })
 	s.must(201, "PUT", "/v1/policies/more", strings.ReplaceAll(spending, "spending", "more"))
-	if a := s.must(200, "GET", "/v1/policies/spending", ""); a.field("read_only") != true {
-		t.Fatal(a.body)
+	if a := s.must(200, "GET", "/v1/policies/spending", ""); a.Field("read_only") != true {
+		t.Fatal(a.Body)
 	}
 	// A file that takes an id of a stored policy is refused; one that changes is told.
-	write(t, file, "policy_id: mine\nrules: []\n")
-	eventually(t, 5*time.Second, "the second refusal", func() bool { return strings.Count(s.said(), "policies not reloaded") == 2 })
-	write(t, file, "policy_id: spending\nrules:\n- rule_id: small\n  effect: deny\n")
-	eventually(t, 5*time.Second, "the event", func() bool { return len(s.events("policy.updated")) == 1 })
+	harness.Write(t, file, "policy_id: mine\nrules: []\n")
+	harness.Eventually(t, 5*time.Second, "the second refusal", func() bool { return strings.Count(s.Log(), "policies not reloaded") == 2 })
+	harness.Write(t, file, "policy_id: spending\nrules:\n- rule_id: small\n  effect: deny\n")
+	harness.Eventually(t, 5*time.Second, "the event", func() bool { return len(s.events("policy.updated")) == 1 })
 	if p := s.events("policy.updated")[0]["payload"].(map[string]any); p["policy_id"] != "spending" {
 		t.Fatalf("%v", p)
 	}
@@ -109,7 +111,7 @@ func TestWhatIsRefusedAndHow(t *testing.T) {
 	s := start(t, t.TempDir())
 	s.must(201, "POST", "/v1/policies", spending)
 	s.must(201, "PUT", "/v1/policies/night", module, "Content-Type", "text/plain")
-	threat := s.must(201, "POST", "/v1/threats", `{"type":"t","source":"s","severity":"LOW"}`).field("threat_id").(string)
+	threat := s.must(201, "POST", "/v1/threats", `{"type":"t","source":"s","severity":"LOW"}`).Field("threat_id").(string)
 	s.must(200, "PATCH", "/v1/threats/"+threat, `{"status":"RESOLVED"}`)
 	deep := strings.Repeat(`{"a":`, 65) + "1" + strings.Repeat("}", 65)
 	for _, x := range []struct {
@@ -181,36 +183,36 @@ func TestWhatIsRefusedAndHow(t *testing.T) {
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			a := s.ask(x.method, x.path, x.body, append([]string{"X-Request-ID", "q"}, x.headers...)...)
-			text := a.body + a.header.Get("Allow")
-			if a.status != x.status || !strings.Contains(strings.ToLower(text), strings.ToLower(x.has)) {
-				t.Fatalf("got %d %v %s", a.status, a.header, a.body)
+			text := a.Body + a.Header.Get("Allow")
+			if a.Status != x.status || !strings.Contains(strings.ToLower(text), strings.ToLower(x.has)) {
+				t.Fatalf("got %d %v %s", a.Status, a.Header, a.Body)
 			}
-			if a.header.Get("Content-Type") != "application/problem+json" || a.field("status") != float64(x.status) || a.header.Get("X-Request-ID") != "q" {
-				t.Fatalf("no problem of RFC 9457: %v %s", a.header, a.body)
+			if a.Header.Get("Content-Type") != "application/problem+json" || a.Field("status") != float64(x.status) || a.Header.Get("X-Request-ID") != "q" {
+				t.Fatalf("no problem of RFC 9457: %v %s", a.Header, a.Body)
 			}
-			if errs, _ := a.field("errors").([]any); (x.status == 422) != (len(errs) > 0) {
-				t.Fatalf("errors: %s", a.body)
+			if errs, _ := a.Field("errors").([]any); (x.status == 422) != (len(errs) > 0) {
+				t.Fatalf("errors: %s", a.Body)
 			}
 		})
 	}
-	if a := s.must(200, "GET", "/v1/policies", ""); strings.Count(a.body, `"policy_id"`) != 4 {
-		t.Fatalf("a refusal left something: %s", a.body)
+	if a := s.must(200, "GET", "/v1/policies", ""); strings.Count(a.Body, `"policy_id"`) != 4 {
+		t.Fatalf("a refusal left something: %s", a.Body)
 	}
 }
 
 func TestTokensHaveNamesAndRolesAndAreRotated(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "tokens")
-	write(t, file, "# who may\nci write w-1\ngrafana read r-1\n")
+	harness.Write(t, file, "# who may\nci write w-1\ngrafana read r-1\n")
 	s := start(t, dir, "--set", "management.token_file="+file)
 	as := func(token string) []string { return []string{"Authorization", "Bearer " + token} }
 	s.must(201, "POST", "/v1/policies", spending, as("w-1")...)
-	if a := s.must(200, "GET", "/v1/policies/spending", "", as("r-1")...); a.field("updated_by") != "ci" {
-		t.Fatal(a.body)
+	if a := s.must(200, "GET", "/v1/policies/spending", "", as("r-1")...); a.Field("updated_by") != "ci" {
+		t.Fatal(a.Body)
 	}
 	for _, x := range [][2]string{{"PUT", "/v1/policies/spending"}, {"DELETE", "/v1/policies/spending"}, {"POST", "/v1/threats"}, {"PUT", "/v1/immune/quarantine/a"}} {
-		if a := s.must(403, x[0], x[1], "{}", as("r-1")...); !strings.Contains(a.body, "grafana") {
-			t.Error(a.body)
+		if a := s.must(403, x[0], x[1], "{}", as("r-1")...); !strings.Contains(a.Body, "grafana") {
+			t.Error(a.Body)
 		}
 	}
 	streams := map[string]chan error{}
@@ -231,7 +233,7 @@ func TestTokensHaveNamesAndRolesAndAreRotated(t *testing.T) {
 			ended <- errors.Join(err, res.Body.Close())
 		}()
 	}
-	write(t, file, "ci write w-2\ngrafana read r-1\n")
+	harness.Write(t, file, "ci write w-2\ngrafana read r-1\n")
 	select {
 	case <-streams["w-1"]:
 	case <-time.After(10 * time.Second):
@@ -243,22 +245,22 @@ func TestTokensHaveNamesAndRolesAndAreRotated(t *testing.T) {
 	default:
 	}
 	s.must(200, "GET", "/v1/policies", "", as("r-1")...)
-	write(t, file, "ci write w-2\n")
+	harness.Write(t, file, "ci write w-2\n")
 	select {
 	case <-streams["r-1"]:
 	case <-time.After(10 * time.Second):
 		t.Error("a stream outlives its token")
 	}
-	eventually(t, 10*time.Second, "the new token", func() bool { return strings.Contains(s.said(), "changed file taken") })
+	harness.Eventually(t, 10*time.Second, "the new token", func() bool { return strings.Contains(s.Log(), "changed file taken") })
 	s.must(200, "GET", "/v1/policies", "", as("w-2")...)
 	s.must(401, "GET", "/v1/policies", "", as("r-1")...)
 	s.must(401, "GET", "/v1/policies", "", as("w-1")...)
-	write(t, file, "ci wrong w-3\n")
-	eventually(t, 10*time.Second, "the refusal of a bad file", func() bool { return strings.Contains(s.said(), "changed file not taken") })
+	harness.Write(t, file, "ci wrong w-3\n")
+	harness.Eventually(t, 10*time.Second, "the refusal of a bad file", func() bool { return strings.Contains(s.Log(), "changed file not taken") })
 	s.must(200, "GET", "/v1/policies", "", as("w-2")...)
 	limited := 0
 	for range 15 {
-		if a := s.ask("GET", "/v1/policies", "", as("guess")...); a.status == 429 && a.header.Get("Retry-After") != "" {
+		if a := s.ask("GET", "/v1/policies", "", as("guess")...); a.Status == 429 && a.Header.Get("Retry-After") != "" {
 			limited++
 		}
 		s.must(200, "GET", "/v1/policies", "", as("w-2")...)
@@ -285,15 +287,15 @@ func TestListsArePaged(t *testing.T) {
 		seen := map[string]bool{}
 		for next, pages := "", 0; ; pages++ {
 			a := s.must(200, "GET", path+"limit=2"+next, "")
-			items := a.field("items").([]any)
+			items := a.Field("items").([]any)
 			for _, x := range items {
 				seen[fmt.Sprint(x)] = true
 			}
-			if a.field("next") == nil {
+			if a.Field("next") == nil {
 				break
 			}
-			if next = "&next=" + a.field("next").(string); len(items) != 2 || pages > 10 {
-				t.Fatalf("%s: %s", path, a.body)
+			if next = "&next=" + a.Field("next").(string); len(items) != 2 || pages > 10 {
+				t.Fatalf("%s: %s", path, a.Body)
 			}
 		}
 		if len(seen) != want {
@@ -305,7 +307,7 @@ func TestListsArePaged(t *testing.T) {
 func TestTheRequestIDIsTheCorrelationOfEachEvent(t *testing.T) {
 	s := start(t, t.TempDir())
 	id := func(n string) []string { return []string{"X-Request-ID", n} }
-	threat := s.must(201, "POST", "/v1/threats", `{"type":"t","source":"s","severity":"LOW"}`, id("c1")...).field("threat_id").(string)
+	threat := s.must(201, "POST", "/v1/threats", `{"type":"t","source":"s","severity":"LOW"}`, id("c1")...).Field("threat_id").(string)
 	s.must(200, "PATCH", "/v1/threats/"+threat, `{"severity":"HIGH","status":"ESCALATED"}`, id("c2")...)
 	s.must(201, "POST", "/v1/immune/events", `{"severity":"CRITICAL","type":"ERROR_SPIKE","message":"m"}`, id("c3")...)
 	s.must(200, "PATCH", "/v1/immune/events/1", `{"severity":"INFO"}`, id("c4")...)
@@ -313,7 +315,7 @@ func TestTheRequestIDIsTheCorrelationOfEachEvent(t *testing.T) {
 	want := "threat.detected c1, threat.status_changed c2, threat.severity_changed c2, threat.escalated c2, threat.escalated c2, " +
 		"immune.event_published c3, immune.critical_event c3, immune.severity_changed c4"
 	var got string
-	eventually(t, 5*time.Second, "the events", func() bool {
+	harness.Eventually(t, 5*time.Second, "the events", func() bool {
 		var all []string
 		for _, e := range append(s.events("threat."), s.events("immune.")...) {
 			all = append(all, fmt.Sprintf("%s %v", e["type"], e["meta"].(map[string]any)["correlation_id"]))
@@ -329,13 +331,13 @@ func TestTheRequestIDIsTheCorrelationOfEachEvent(t *testing.T) {
 func TestQuarantineByAnOperatorIsOnRecord(t *testing.T) {
 	s := start(t, t.TempDir())
 	s.must(200, "PUT", "/v1/immune/quarantine/mallory%2F1?type=a%2Fb", `{"reason":"why","ttl_seconds":600}`, "X-Request-ID", "q-1")
-	if a := s.must(200, "GET", "/v1/immune/quarantine/mallory%2F1?type=a%2Fb", ""); a.field("reason") != "why" || a.field("by") != "operator" {
-		t.Fatal(a.body)
+	if a := s.must(200, "GET", "/v1/immune/quarantine/mallory%2F1?type=a%2Fb", ""); a.Field("reason") != "why" || a.Field("by") != "operator" {
+		t.Fatal(a.Body)
 	}
 	s.must(404, "GET", "/v1/immune/quarantine/mallory%2F1", "")
 	s.must(204, "DELETE", "/v1/immune/quarantine/mallory%2F1?type=a%2Fb", "")
 	s.must(404, "DELETE", "/v1/immune/quarantine/mallory%2F1?type=a%2Fb", "")
-	eventually(t, 5*time.Second, "the events", func() bool { return len(s.events("immune.event_published")) == 2 })
+	harness.Eventually(t, 5*time.Second, "the events", func() bool { return len(s.events("immune.event_published")) == 2 })
 	for i, want := range []string{"quarantine", "release"} {
 		e := s.events("immune.event_published")[i]
 		p := e["payload"].(map[string]any)
@@ -347,17 +349,17 @@ func TestQuarantineByAnOperatorIsOnRecord(t *testing.T) {
 			t.Errorf("%v", e)
 		}
 	}
-	if a := s.must(200, "GET", "/v1/immune/events/2", ""); a.field("module") != "management" || a.field("severity") != "INFO" {
-		t.Error(a.body)
+	if a := s.must(200, "GET", "/v1/immune/events/2", ""); a.Field("module") != "management" || a.Field("severity") != "INFO" {
+		t.Error(a.Body)
 	}
-	if a := s.must(200, "GET", "/v1/immune/health", ""); a.field("active_issues") != 0.0 {
-		t.Errorf("an order is an issue: %s", a.body)
+	if a := s.must(200, "GET", "/v1/immune/health", ""); a.Field("active_issues") != 0.0 {
+		t.Errorf("an order is an issue: %s", a.Body)
 	}
 }
 
 func TestAPolicyFileIsNotNamedByItsPlaceOnTheHost(t *testing.T) {
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "policies", "risky.rego"), "package policies.risky\nallow contains \"r\" if 1 / input.context.n > 0\n")
+	harness.Write(t, filepath.Join(dir, "policies", "risky.rego"), "package policies.risky\nallow contains \"r\" if 1 / input.context.n > 0\n")
 	s := start(t, dir, filepath.Join(dir, "policies"))
 	for _, engine := range []string{s.data + "/v1/evaluate", s.data + "/v1/data/policies/risky/allow?strict-builtin-errors"} {
 		res, err := s.client.Post(engine, "application/json", strings.NewReader(`{"agent_id":"a","action":"x","environment":{"n":0},"input":{"context":{"n":0}}}`))
@@ -393,7 +395,7 @@ func TestStatisticsTellARuleThatIsOutrankedFromOneThatNeverMatches(t *testing.T)
 	when := regexp.MustCompile(`"last_match":[0-9.]+`)
 	var got string
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
-		got = strings.TrimSpace(when.ReplaceAllString(s.must(200, "GET", "/v1/policies/p/stats", "").body, `"last_match":0`))
+		got = strings.TrimSpace(when.ReplaceAllString(s.must(200, "GET", "/v1/policies/p/stats", "").Body, `"last_match":0`))
 		if got == want {
 			return
 		}

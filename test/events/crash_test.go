@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"thymus/emitter/journal"
+
+	"thymus/test/harness"
 )
 
 // ledger is what the journal was seen to hold, read on from round to round.
@@ -96,7 +98,7 @@ func crash(t *testing.T, h *home, rounds int) (answered int, err error) {
 		s := h.start(t)
 		ctx, cancel := context.WithCancel(context.Background())
 		time.AfterFunc(time.Duration(10+rand.N(120))*time.Millisecond, func() {
-			s.kill()
+			s.Kill()
 			cancel()
 		})
 		got := s.load(ctx, 4)
@@ -108,9 +110,9 @@ func crash(t *testing.T, h *home, rounds int) (answered int, err error) {
 			return answered, fmt.Errorf("round %d: %w", round, err)
 		}
 		if rand.N(3) > 0 {
-			s.kill() // at rest, or in the middle of nothing much
+			s.Kill() // at rest, or in the middle of nothing much
 		} else {
-			s.stop()
+			s.Stop()
 		}
 		if err := l.read(); err != nil {
 			return answered, fmt.Errorf("round %d: %w", round, err)
@@ -139,7 +141,7 @@ func TestCrashLosesNothingThatWasAnswered(t *testing.T) {
 
 // The harness must fail when a step of the commit is removed.
 func TestCrashHarnessSeesPlantedMutations(t *testing.T) {
-	mutant, err := build(t.TempDir(), "mutant", "-tags", "thymus_mutant")
+	mutant, err := harness.Build(t.TempDir(), "mutant", "-tags", "thymus_mutant")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -101,7 +101,7 @@ func TestTwoProcessesOnOneDirectory(t *testing.T) {
 func TestForeignRingFileIsPutAside(t *testing.T) {
 	h := newHome(t)
 	s := h.start(t)
-	s.stop()
+	s.Stop()
 	var dir string
 	for _, kv := range h.env {
 		if v, ok := strings.CutPrefix(kv, "THYMUS_EVENTS_RING_PATH="); ok {
@@ -122,8 +122,8 @@ func TestForeignRingFileIsPutAside(t *testing.T) {
 	if err := equations(s.settle()); err != nil {
 		t.Error(err)
 	}
-	if !strings.Contains(s.logs(), "put aside") {
-		t.Errorf("nothing was said:\n%s", s.logs())
+	if !strings.Contains(s.Log(), "put aside") {
+		t.Errorf("nothing was said:\n%s", s.Log())
 	}
 	if kept, err := os.ReadFile(names[0] + ".aside-1"); err != nil || !bytes.HasPrefix(kept, []byte("foreign!")) {
 		t.Error("the foreign file is gone", err)
@@ -136,7 +136,7 @@ func TestRingIsResized(t *testing.T) {
 	s := h.start(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	first := s
-	time.AfterFunc(150*time.Millisecond, func() { first.kill(); cancel() })
+	time.AfterFunc(150*time.Millisecond, func() { first.Kill(); cancel() })
 	answered := s.load(ctx, 4)
 	for _, size := range []string{"2MiB", "16MiB"} {
 		h.env = append(h.env, "THYMUS_EVENTS_RING_SIZE="+size)
@@ -149,7 +149,7 @@ func TestRingIsResized(t *testing.T) {
 		if m["thymus_ring_capacity_bytes"] != want {
 			t.Errorf("capacity %v, want %v", m["thymus_ring_capacity_bytes"], want)
 		}
-		s.stop()
+		s.Stop()
 	}
 	l := newLedger(h.journal())
 	if err := errors.Join(l.read(), l.holds(answered)); err != nil {
@@ -226,9 +226,9 @@ func TestFullDisk(t *testing.T) {
 				t.Error(err)
 			}
 			if _, err := s.evaluate(body(0)); err != nil {
-				t.Errorf("not well again: %v\n%s", err, s.logs())
+				t.Errorf("not well again: %v\n%s", err, s.Log())
 			}
-			s.stop()
+			s.Stop()
 			if out, code := h.run(t, "events", "verify"); code != 0 {
 				t.Errorf("verify: %s", out)
 			}
@@ -250,7 +250,7 @@ func TestMaskedValuesAreNowhere(t *testing.T) {
 		}
 	}
 	s.settle()
-	s.stop()
+	s.Stop()
 	all, threats := 0, 0
 	err := filepath.WalkDir(h.dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() || d.Name() == "state.db" {
@@ -392,7 +392,7 @@ func TestEventsCommands(t *testing.T) {
 		if out, code := h.run(t, "events", "verify"); code != 0 || !strings.HasPrefix(out, "ok: 71 events (1 to 71)") {
 			t.Errorf("beside the server: exit %d: %s", code, out)
 		}
-		s.stop()
+		s.Stop()
 		files, _ := filepath.Glob(filepath.Join(h.journal(), "*.ndjson"))
 		b, _ := os.ReadFile(files[0])
 		at := bytes.Index(b, []byte(`"agent-7"`)) // in whose line?
@@ -430,7 +430,7 @@ func TestReloadLeavesEvents(t *testing.T) {
 	os.Remove(filepath.Join(dir, "b.json"))
 	write("c.json", `{"policy_id":"c","rules":[]}`)
 	write("a.json", `{"policy_id":"a","name":"First","version":"2","rules":[{"rule_id":"r","effect":"allow"},{"rule_id":"s","effect":"deny"}]}`)
-	s.cmd.Process.Signal(syscall.SIGHUP)
+	s.Signal(syscall.SIGHUP)
 	got := map[string]string{}
 	for deadline := time.Now().Add(10 * time.Second); len(got) < 3 && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		r, err := journal.OpenReader(h.journal(), 0)
@@ -495,7 +495,7 @@ func TestSignedJournalCannotBeCut(t *testing.T) {
 		}
 		s.settle() // a batch of its own
 	}
-	s.stop()
+	s.Stop()
 	if out, code := h.run(t, "events", "verify", "--public-key", public); code != 0 {
 		t.Fatalf("exit %d: %s", code, out)
 	}

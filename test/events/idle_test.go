@@ -36,10 +36,10 @@ func TestIdleBurnsLittle(t *testing.T) {
 	}
 	s.settle()
 	time.Sleep(time.Second) // what the start left to do
-	before := ticks(t, s.cmd.Process.Pid)
+	before := ticks(t, s.Pid())
 	const span = 10 * time.Second
 	time.Sleep(span)
-	if used := ticks(t, s.cmd.Process.Pid) - before; used > int(span/time.Second) {
+	if used := ticks(t, s.Pid()) - before; used > int(span/time.Second) {
 		t.Errorf("%d hundredths of a second in %v", used, span)
 	} else {
 		t.Logf("%d hundredths of a second in %v", used, span)

@@ -28,7 +28,7 @@ func (s *sidecar) delivered(patience time.Duration) map[string]float64 {
 			return m
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatalf("%v events still wait\n%s", m[`thymus_events_pending{sink="kafka"}`], s.logs())
+			s.t.Fatalf("%v events still wait\n%s", m[`thymus_events_pending{sink="kafka"}`], s.Log())
 		}
 	}
 }
@@ -130,7 +130,6 @@ func TestRealKafka(t *testing.T) {
 
 	t.Run("gets every event", func(t *testing.T) {
 		s := h.start(t)
-		s.t = t
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
 		answered := len(s.load(ctx, 4))
@@ -138,7 +137,7 @@ func TestRealKafka(t *testing.T) {
 		if err := equations(m); err != nil {
 			t.Error(err)
 		}
-		s.stop()
+		s.Stop()
 		events, twice := arrivals(t, b, h)
 		t.Logf("%d decisions, %d events, %d came twice", answered, events, twice)
 		if answered == 0 || events < answered || twice != 0 {
@@ -151,17 +150,15 @@ func TestRealKafka(t *testing.T) {
 	t.Run("gets every event of a sidecar that is killed while it ships", func(t *testing.T) {
 		for range 4 {
 			s := h.start(t)
-			s.t = t
 			ctx, cancel := context.WithCancel(context.Background())
-			time.AfterFunc(300*time.Millisecond, func() { s.kill(); cancel() })
+			time.AfterFunc(300*time.Millisecond, func() { s.Kill(); cancel() })
 			s.load(ctx, 4)
 		}
 		s := h.start(t)
-		s.t = t
 		if err := equations(s.delivered(20 * time.Second)); err != nil {
 			t.Error(err)
 		}
-		s.stop()
+		s.Stop()
 		events, twice := arrivals(t, b, h)
 		t.Logf("%d events, %d came twice", events, twice)
 	})
@@ -207,10 +204,10 @@ func TestRealKafkaOutage(t *testing.T) {
 	if err := equations(m); err != nil {
 		t.Error(err)
 	}
-	if n := strings.Count(s.logs(), "events are not delivered"); n < 1 || n > 2 {
-		t.Errorf("the outage was said %d times\n%s", n, s.logs())
+	if n := strings.Count(s.Log(), "events are not delivered"); n < 1 || n > 2 {
+		t.Errorf("the outage was said %d times\n%s", n, s.Log())
 	}
-	s.stop()
+	s.Stop()
 	events, twice := arrivals(t, b, h)
 	t.Logf("%v without a broker at %d decisions/s: %d answered, %d events, %.0f behind when it came back, caught up %v after the load ended, %d came twice, 0 lost",
 		out.Round(time.Second), rate, answered, events, behind, caught.Round(time.Millisecond), twice)
@@ -271,7 +268,7 @@ func TestRealKafkaReplay(t *testing.T) {
 	if after := s.metrics(); after[`thymus_events_delivered_total{sink="kafka"}`] != before[`thymus_events_delivered_total{sink="kafka"}`] {
 		t.Error("a replay moved the account")
 	}
-	s.stop()
+	s.Stop()
 	if events, twice := arrivals(t, b, h); events != 70 || twice != 70+10+20 {
 		t.Errorf("%d events, %d came twice; want 70 and 100", events, twice)
 	}

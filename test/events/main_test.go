@@ -15,46 +15,22 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"thymus/test/harness"
 )
 
 // binary is the program under test, built once.
 var binary string
 
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "thymus-events-")
-	if err == nil {
-		binary, err = build(dir, "thymus")
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
-
-func build(dir, name string, args ...string) (string, error) {
-	path := filepath.Join(dir, name)
-	cmd := exec.Command("go", append(append([]string{"build", "-o", path}, args...), "thymus")...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return path, nil
-}
+func TestMain(m *testing.M) { harness.Main(m, &binary) }
 
 // sidecar is one life of the program.
 type sidecar struct {
+	*harness.Process
 	t          testing.TB
-	cmd        *exec.Cmd
 	data, mgmt string
-	mu         sync.Mutex
-	log        strings.Builder
-	logged     chan struct{} // closed when its log ends
-	exited     chan error
 }
 
 // home is a state directory, with the ring in a tmpfs of its own where there is one.
@@ -107,72 +83,8 @@ func (h *home) command(args ...string) *exec.Cmd {
 // start runs it until it is ready.
 func (h *home) start(t testing.TB, args ...string) *sidecar {
 	t.Helper()
-	s := &sidecar{t: t, cmd: h.command(args...), logged: make(chan struct{}), exited: make(chan error, 1)}
-	stderr, err := s.cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ready := make(chan struct{})
-	go func() {
-		defer close(s.logged)
-		lines := bufio.NewScanner(stderr)
-		lines.Buffer(nil, 1<<20)
-		for lines.Scan() {
-			s.mu.Lock()
-			s.log.WriteString(lines.Text() + "\n")
-			s.mu.Unlock()
-			var l struct{ Message, Data, Management string }
-			if json.Unmarshal(lines.Bytes(), &l) == nil && l.Message == "ready" {
-				s.data, s.mgmt = l.Data, l.Management
-				close(ready)
-			}
-		}
-	}()
-	go func() {
-		<-s.logged
-		s.exited <- s.cmd.Wait()
-	}()
-	t.Cleanup(func() { s.kill() })
-	select {
-	case <-ready:
-	case err := <-s.exited:
-		t.Fatalf("it ended before it was ready: %v\n%s", err, s.logs())
-	case <-time.After(30 * time.Second):
-		t.Fatalf("it is not ready\n%s", s.logs())
-	}
-	return s
-}
-
-func (s *sidecar) logs() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.log.String()
-}
-
-// kill is kill -9.
-func (s *sidecar) kill() {
-	if s.cmd.Process.Kill() == nil {
-		err := <-s.exited
-		s.exited <- err
-	}
-}
-
-// stop is SIGTERM, after which it must end with 0.
-func (s *sidecar) stop() {
-	s.t.Helper()
-	s.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case err := <-s.exited:
-		s.exited <- err
-		if err != nil {
-			s.t.Errorf("it ended with %v\n%s", err, s.logs())
-		}
-	case <-time.After(30 * time.Second):
-		s.t.Fatalf("it does not end\n%s", s.logs())
-	}
+	p := harness.Start(t, h.command(args...))
+	return &sidecar{Process: p, t: t, data: p.Addr("data"), mgmt: p.Addr("management")}
 }
 
 // client has connections enough for every worker.
@@ -276,7 +188,7 @@ func (s *sidecar) settle() map[string]float64 {
 			return s.metrics()
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatalf("%v records stay in the ring\n%s", pending, s.logs())
+			s.t.Fatalf("%v records stay in the ring\n%s", pending, s.Log())
 		}
 	}
 }

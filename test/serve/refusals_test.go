@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"thymus/test/harness"
 )
 
 // request is one in full, with the length of its body.
@@ -17,7 +19,7 @@ func request(method, target, headers, body string) string {
 // Every 4xx of the contract, over the binary as it is shipped: status, media type, and what the answer names.
 func TestEvery4xx(t *testing.T) {
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "token"), "t0ken")
+	harness.Write(t, filepath.Join(dir, "token"), "t0ken")
 	p := start(t, "--set", "data.token_file="+filepath.Join(dir, "token"), "--set", "data.max_body=64KiB", "--set", "data.max_header=8KiB",
 		"--set", "data.opa.paths=policies/**")
 	const (
@@ -66,17 +68,17 @@ func TestEvery4xx(t *testing.T) {
 		{"an absolute target counts by its path", request("POST", "http://elsewhere/v1/evaluate", json, admin), 200, "application/json", `"allowed":true`},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			a, err := raw(t, p.addr("data"), x.request)
+			a, err := raw(t, p.Addr("data"), x.request)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if a.status != x.status || a.header.Get("Content-Type") != x.kind || !strings.Contains(a.body, x.has) {
-				t.Fatalf("got %d %s %s\nwant %d %s with %s", a.status, a.header.Get("Content-Type"), a.body, x.status, x.kind, x.has)
+			if a.Status != x.status || a.Header.Get("Content-Type") != x.kind || !strings.Contains(a.Body, x.has) {
+				t.Fatalf("got %d %s %s\nwant %d %s with %s", a.Status, a.Header.Get("Content-Type"), a.Body, x.status, x.kind, x.has)
 			}
-			if a.status == 405 && a.header.Get("Allow") == "" {
+			if a.Status == 405 && a.Header.Get("Allow") == "" {
 				t.Fatal("405 without Allow")
 			}
-			t.Logf("%d %s", a.status, strings.TrimSpace(a.body))
+			t.Logf("%d %s", a.Status, strings.TrimSpace(a.Body))
 		})
 	}
 }
@@ -90,12 +92,12 @@ func TestTargetsBelowExtAuthzArePermittedByNothing(t *testing.T) {
 		"/ext_authz/forward?/../../healthz", "/ext_authz/envoy/v1/data",
 	} {
 		for _, method := range []string{"GET", "HEAD", "POST", "OPTIONS"} {
-			a, err := raw(t, p.addr("data"), request(method, target, "", ""))
+			a, err := raw(t, p.Addr("data"), request(method, target, "", ""))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if a.status != 403 {
-				t.Errorf("%s %s: %d %s", method, target, a.status, a.body)
+			if a.Status != 403 {
+				t.Errorf("%s %s: %d %s", method, target, a.Status, a.Body)
 			}
 		}
 	}

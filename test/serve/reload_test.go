@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"thymus/test/harness"
 )
 
 // ruleFile is one policy whose rule for the action "probe" has the given id.
@@ -25,7 +27,7 @@ func TestAChangeIsActiveWithinTwoSeconds(t *testing.T) {
 	dir := t.TempDir()
 	policies := filepath.Join(dir, "p")
 	file := filepath.Join(policies, "probe.json")
-	write(t, file, ruleFile("v0"))
+	harness.Write(t, file, ruleFile("v0"))
 	p := startIn(t, dir, policies)
 	c := client(t)
 	first := p.evaluate(c, probe)
@@ -35,12 +37,12 @@ func TestAChangeIsActiveWithinTwoSeconds(t *testing.T) {
 	change := func(what, want string, how func()) {
 		t.Helper()
 		how()
-		took := eventually(t, 2*time.Second, what, func() bool { return p.evaluate(c, probe).Rule == want })
+		took := harness.Eventually(t, 2*time.Second, what, func() bool { return p.evaluate(c, probe).Rule == want })
 		t.Logf("%s: active after %s", what, took)
 	}
-	change("a write in place", "v1", func() { write(t, file, ruleFile("v1")) })
+	change("a write in place", "v1", func() { harness.Write(t, file, ruleFile("v1")) })
 	change("an atomic rename", "v2", func() {
-		write(t, filepath.Join(dir, "new"), ruleFile("v2"))
+		harness.Write(t, filepath.Join(dir, "new"), ruleFile("v2"))
 		if err := os.Rename(filepath.Join(dir, "new"), file); err != nil {
 			t.Fatal(err)
 		}
@@ -49,14 +51,14 @@ func TestAChangeIsActiveWithinTwoSeconds(t *testing.T) {
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)
 		}
-		write(t, filepath.Join(policies, "sub", "folder", "probe.json"), ruleFile("v3"))
+		harness.Write(t, filepath.Join(policies, "sub", "folder", "probe.json"), ruleFile("v3"))
 	})
 	change("its removal", "", func() {
 		if err := os.RemoveAll(filepath.Join(policies, "sub")); err != nil {
 			t.Fatal(err)
 		}
 	})
-	change("what was there at first", "v0", func() { write(t, file, ruleFile("v0")) })
+	change("what was there at first", "v0", func() { harness.Write(t, file, ruleFile("v0")) })
 	if again := p.evaluate(c, probe); again.Revision != first.Revision {
 		t.Fatalf("the same files are revision %s and %s", first.Revision, again.Revision)
 	}
@@ -65,21 +67,21 @@ func TestAChangeIsActiveWithinTwoSeconds(t *testing.T) {
 func TestABrokenSetLeavesTheLastGoodOne(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "p", "probe.json")
-	write(t, file, ruleFile("good"))
+	harness.Write(t, file, ruleFile("good"))
 	p := startIn(t, dir, filepath.Join(dir, "p"))
 	c := client(t)
-	write(t, file, `{"policy_id":"probe","rules":[{"rule_id":"x","effect":"maybe"}]}`)
-	eventually(t, 4*time.Second, "the failure is counted", func() bool {
+	harness.Write(t, file, `{"policy_id":"probe","rules":[{"rule_id":"x","effect":"maybe"}]}`)
+	harness.Eventually(t, 4*time.Second, "the failure is counted", func() bool {
 		return p.metric(c, `thymus_policy_reloads_total{result="failure"}`) >= 1
 	})
 	if d := p.evaluate(c, probe); d.Rule != "good" {
 		t.Fatalf("%+v", d)
 	}
-	if log := p.log(); !strings.Contains(log, "maybe") || !strings.Contains(log, "probe.json") || !strings.Contains(log, "the last good set stays") {
+	if log := p.Log(); !strings.Contains(log, "maybe") || !strings.Contains(log, "probe.json") || !strings.Contains(log, "the last good set stays") {
 		t.Fatalf("the log does not say what is wrong:\n%s", log)
 	}
-	write(t, file, ruleFile("better"))
-	eventually(t, 4*time.Second, "the next good set is taken", func() bool { return p.evaluate(c, probe).Rule == "better" })
+	harness.Write(t, file, ruleFile("better"))
+	harness.Eventually(t, 4*time.Second, "the next good set is taken", func() bool { return p.evaluate(c, probe).Rule == "better" })
 	if n := p.metric(c, `thymus_policy_reloads_total{result="success"}`); n < 1 {
 		t.Fatalf("%v successes counted", n)
 	}
@@ -88,15 +90,15 @@ func TestABrokenSetLeavesTheLastGoodOne(t *testing.T) {
 func TestSIGHUPReloadsByHand(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "p", "probe.json")
-	write(t, file, ruleFile("one"))
+	harness.Write(t, file, ruleFile("one"))
 	p := startIn(t, dir, "--set", "policies.watch=false", filepath.Join(dir, "p"))
 	c := client(t)
-	write(t, file, ruleFile("two"))
-	p.signal(syscall.SIGHUP)
-	eventually(t, 4*time.Second, "the second set is taken", func() bool { return p.evaluate(c, probe).Rule == "two" })
-	write(t, file, "{")
-	p.signal(syscall.SIGHUP)
-	eventually(t, 4*time.Second, "the failure is counted", func() bool {
+	harness.Write(t, file, ruleFile("two"))
+	p.Signal(syscall.SIGHUP)
+	harness.Eventually(t, 4*time.Second, "the second set is taken", func() bool { return p.evaluate(c, probe).Rule == "two" })
+	harness.Write(t, file, "{")
+	p.Signal(syscall.SIGHUP)
+	harness.Eventually(t, 4*time.Second, "the failure is counted", func() bool {
 		return p.metric(c, `thymus_policy_reloads_total{result="failure"}`) == 1
 	})
 	if d := p.evaluate(c, probe); d.Rule != "two" {
@@ -155,7 +157,7 @@ func quantile(ds []time.Duration, q float64) time.Duration {
 func TestReloadUnderLoadFailsNoRequest(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "p", "thousand.json")
-	write(t, file, thousand("v0"))
+	harness.Write(t, file, thousand("v0"))
 	p := startIn(t, dir, "--set", "data.deadline=2s", filepath.Join(dir, "p"))
 	c := client(t)
 	const body = `{"agent_id":"a","agent_role":"operator","action":"probe"}`
@@ -168,9 +170,9 @@ func TestReloadUnderLoadFailsNoRequest(t *testing.T) {
 			defer pause.Stop()
 			for {
 				begin := time.Now()
-				a, err := try(c, "POST", p.url("data")+"/v1/evaluate", body)
-				if err != nil || a.status != 200 || !strings.Contains(a.body, `"allowed":true`) {
-					t.Errorf("a request failed: %v %d %s", err, a.status, a.body)
+				a, err := harness.Ask(c, "POST", p.URL("data")+"/v1/evaluate", body)
+				if err != nil || a.Status != 200 || !strings.Contains(a.Body, `"allowed":true`) {
+					t.Errorf("a request failed: %v %d %s", err, a.Status, a.Body)
 					return
 				}
 				end := time.Now()
@@ -191,8 +193,8 @@ func TestReloadUnderLoadFailsNoRequest(t *testing.T) {
 	const rounds = 5
 	for i := range rounds {
 		v := fmt.Sprintf("v%d", i+1)
-		write(t, file, thousand(v))
-		eventually(t, 10*time.Second, v+" is active", func() bool { return p.evaluate(c, body).Rule == "r500_"+v })
+		harness.Write(t, file, thousand(v))
+		harness.Eventually(t, 10*time.Second, v+" is active", func() bool { return p.evaluate(c, body).Rule == "r500_"+v })
 	}
 	busyTo := time.Now()
 	close(stop)
@@ -228,8 +230,8 @@ func TestIdleConnectionsAndHalfSentRequestsCostOthersNothing(t *testing.T) {
 		var ds []time.Duration
 		for end := time.Now().Add(time.Second); time.Now().Before(end); {
 			begin := time.Now()
-			if a, err := try(c, "POST", p.url("data")+"/v1/evaluate", admin); err != nil || a.status != 200 {
-				t.Fatalf("%v %d", err, a.status)
+			if a, err := harness.Ask(c, "POST", p.URL("data")+"/v1/evaluate", admin); err != nil || a.Status != 200 {
+				t.Fatalf("%v %d", err, a.Status)
 			}
 			ds = append(ds, time.Since(begin))
 		}
@@ -246,7 +248,7 @@ func TestIdleConnectionsAndHalfSentRequestsCostOthersNothing(t *testing.T) {
 	})
 	begin := time.Now()
 	for i := range idleConnections + halfSent {
-		x, err := net.Dial("tcp", p.addr("data"))
+		x, err := net.Dial("tcp", p.Addr("data"))
 		if err != nil {
 			t.Fatalf("connection %d: %v", i, err)
 		}
@@ -258,7 +260,7 @@ func TestIdleConnectionsAndHalfSentRequestsCostOthersNothing(t *testing.T) {
 		}
 	}
 	t.Logf("%d connections in %s", len(held), time.Since(begin))
-	eventually(t, 10*time.Second, "all are open", func() bool {
+	harness.Eventually(t, 10*time.Second, "all are open", func() bool {
 		return p.metric(c, "thymus_connections") >= idleConnections+halfSent
 	})
 	crowdN, crowd := rate()
@@ -267,19 +269,19 @@ func TestIdleConnectionsAndHalfSentRequestsCostOthersNothing(t *testing.T) {
 	if crowdN < aloneN/4 {
 		t.Errorf("%d requests/s among others, %d alone", crowdN, aloneN)
 	}
-	eventually(t, 30*time.Second, "the half-sent requests are given up", func() bool {
+	harness.Eventually(t, 30*time.Second, "the half-sent requests are given up", func() bool {
 		return p.metric(c, "thymus_connections") < idleConnections+halfSent
 	})
 	if n := p.metric(c, "thymus_connections"); n < idleConnections {
 		t.Fatalf("%v connections are left: idle ones were given up with them", n)
 	}
 	begin = time.Now()
-	p.signal(syscall.SIGTERM)
-	if code := p.ends(10 * time.Second); code != 0 {
+	p.Signal(syscall.SIGTERM)
+	if code := p.Ends(10 * time.Second); code != 0 {
 		t.Fatalf("exit %d", code)
 	}
 	t.Logf("drained in %s", time.Since(begin))
-	if _, err := try(&http.Client{Timeout: time.Second}, "GET", p.url("data")+"/healthz", ""); err == nil {
+	if _, err := harness.Ask(&http.Client{Timeout: time.Second}, "GET", p.URL("data")+"/healthz", ""); err == nil {
 		t.Fatal("somebody still answers")
 	}
 }

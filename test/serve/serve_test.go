@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"thymus/test/harness"
 )
 
 const admin = `{"agent_id":"a","agent_role":"admin","action":"deploy"}`
@@ -16,11 +18,11 @@ const admin = `{"agent_id":"a","agent_role":"admin","action":"deploy"}`
 func TestTheReadyLineAndTheFourSurfaces(t *testing.T) {
 	p := start(t)
 	c := client(t)
-	if _, ok := p.ready["policy_revision"].(string); !ok || p.ready["instance"] == "" || p.ready["level"] != "info" {
-		t.Fatalf("%v", p.ready)
+	if _, ok := p.Ready["policy_revision"].(string); !ok || p.Ready["instance"] == "" || p.Ready["level"] != "info" {
+		t.Fatalf("%v", p.Ready)
 	}
-	t.Logf("ready %s after exec", p.took)
-	data := p.url("data")
+	t.Logf("ready %s after exec", p.Took)
+	data := p.URL("data")
 	for _, x := range []struct{ name, method, path, body, has string }{
 		{"native", "POST", "/v1/evaluate", admin, `"matched_rule":"admin_allow_all"`},
 		{"native batch", "POST", "/v1/evaluate/batch", `{"evaluations":[` + admin + `]}`, `{"results":[{"allowed":true`},
@@ -32,15 +34,15 @@ func TestTheReadyLineAndTheFourSurfaces(t *testing.T) {
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			a := p.do(c, x.method, data+x.path, x.body)
-			if a.status != 200 || !strings.Contains(a.body, x.has) {
-				t.Fatalf("%d %s", a.status, a.body)
+			if a.Status != 200 || !strings.Contains(a.Body, x.has) {
+				t.Fatalf("%d %s", a.Status, a.Body)
 			}
 		})
 	}
 	if n := p.metric(c, `thymus_decisions_total{effect="allow",surface="native"}`); n != 2 {
 		t.Fatalf("%v native permits counted", n)
 	}
-	if n := p.metric(c, `thymus_policy_info{revision="`+p.ready["policy_revision"].(string)+`"}`); n != 1 {
+	if n := p.metric(c, `thymus_policy_info{revision="`+p.Ready["policy_revision"].(string)+`"}`); n != 1 {
 		t.Fatalf("policy_info %v", n)
 	}
 	if n := p.metric(c, `thymus_request_duration_seconds_count{surface="authzen"}`); n != 2 {
@@ -64,9 +66,9 @@ func TestTheDataAPITakesYAML(t *testing.T) {
 		{"that grows by its aliases", "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\ninput: [*e,*e,*e,*e,*e,*e,*e,*e,*e]\n", 400, `"code": "invalid_parameter"`},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			a := p.do(c, "POST", p.url("data")+"/v1/data/policies/admin_full_access/allow", x.body, "Content-Type", "application/x-yaml")
-			if a.status != x.status || !strings.Contains(a.body, x.has) {
-				t.Fatalf("%d %s", a.status, a.body)
+			a := p.do(c, "POST", p.URL("data")+"/v1/data/policies/admin_full_access/allow", x.body, "Content-Type", "application/x-yaml")
+			if a.Status != x.status || !strings.Contains(a.Body, x.has) {
+				t.Fatalf("%d %s", a.Status, a.Body)
 			}
 		})
 	}
@@ -85,23 +87,23 @@ func TestStateIsKeptAndOneProcessHasIt(t *testing.T) {
 	if code != 2 || !strings.Contains(said, `key "dir"`) || !strings.Contains(said, "another process uses it") {
 		t.Fatalf("exit %d: %s", code, said)
 	}
-	instance := p.ready["instance"]
-	p.signal(syscall.SIGTERM)
-	if code := p.ends(10 * time.Second); code != 0 {
+	instance := p.Ready["instance"]
+	p.Signal(syscall.SIGTERM)
+	if code := p.Ends(10 * time.Second); code != 0 {
 		t.Fatalf("exit %d", code)
 	}
-	if again := startIn(t, dir); again.ready["instance"] != instance {
-		t.Fatalf("%v became %v", instance, again.ready["instance"])
+	if again := startIn(t, dir); again.Ready["instance"] != instance {
+		t.Fatalf("%v became %v", instance, again.Ready["instance"])
 	}
 }
 
 func TestRefusedStarts(t *testing.T) {
 	dir := t.TempDir()
 	policy := filepath.Join(dir, "p")
-	write(t, filepath.Join(policy, "broken.rego"), "package policies.broken\n\nallow contains \"a\" if {\n\tinput.x ==\n}\n")
-	write(t, filepath.Join(policy, "bad.json"), `{"policy_id":"bad","rules":[{"rule_id":"r","effect":"perhaps"},{"rule_id":"s","effect":"deny","conditions":[{"field":"action","operator":"matches","value":"("}]}]}`)
-	write(t, filepath.Join(dir, "empty"), "")
-	write(t, filepath.Join(dir, "good"), "secret")
+	harness.Write(t, filepath.Join(policy, "broken.rego"), "package policies.broken\n\nallow contains \"a\" if {\n\tinput.x ==\n}\n")
+	harness.Write(t, filepath.Join(policy, "bad.json"), `{"policy_id":"bad","rules":[{"rule_id":"r","effect":"perhaps"},{"rule_id":"s","effect":"deny","conditions":[{"field":"action","operator":"matches","value":"("}]}]}`)
+	harness.Write(t, filepath.Join(dir, "empty"), "")
+	harness.Write(t, filepath.Join(dir, "good"), "secret")
 	const ports = "data.listen=127.0.0.1:0"
 	for _, x := range []struct {
 		name string
@@ -134,7 +136,7 @@ func TestRefusedStarts(t *testing.T) {
 	}
 	t.Run("a taken port", func(t *testing.T) {
 		p := start(t)
-		said, code := refused(t, t.TempDir(), "--set", "data.listen="+p.addr("data"), "--set", "management.listen=127.0.0.1:0")
+		said, code := refused(t, t.TempDir(), "--set", "data.listen="+p.Addr("data"), "--set", "management.listen=127.0.0.1:0")
 		if code != 2 || !strings.Contains(said, "data.listen") || !strings.Contains(said, "address already in use") {
 			t.Fatalf("exit %d: %s", code, said)
 		}
@@ -153,7 +155,7 @@ allow contains "after_all" if {
 
 func TestDrain(t *testing.T) {
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "p", "slow.rego"), slowly)
+	harness.Write(t, filepath.Join(dir, "p", "slow.rego"), slowly)
 	p := startIn(t, dir, "--set", "data.deadline=8s", "--set", "data.drain_delay=500ms", filepath.Join(dir, "p"))
 	c := client(t)
 	slow := ""
@@ -168,56 +170,56 @@ func TestDrain(t *testing.T) {
 		}
 	}
 	const inFlight = 3
-	answers := make(chan answer, inFlight)
+	answers := make(chan harness.Answer, inFlight)
 	for range inFlight {
 		go func() {
-			a, err := try(client(t), "POST", p.url("data")+"/v1/evaluate", slow)
+			a, err := harness.Ask(client(t), "POST", p.URL("data")+"/v1/evaluate", slow)
 			if err != nil {
-				a.body = err.Error()
+				a.Body = err.Error()
 			}
 			answers <- a
 		}()
 	}
 	idle := client(t)
-	p.do(idle, "GET", p.url("data")+"/healthz", "")
-	p.signal(syscall.SIGTERM)
-	eventually(t, 3*time.Second, "readiness fails", func() bool {
-		a, err := try(c, "GET", p.url("management")+"/readyz", "")
-		return err == nil && a.status == 503 && strings.Contains(a.body, "going away")
+	p.do(idle, "GET", p.URL("data")+"/healthz", "")
+	p.Signal(syscall.SIGTERM)
+	harness.Eventually(t, 3*time.Second, "readiness fails", func() bool {
+		a, err := harness.Ask(c, "GET", p.URL("management")+"/readyz", "")
+		return err == nil && a.Status == 503 && strings.Contains(a.Body, "going away")
 	})
-	if a, err := try(c, "POST", p.url("data")+"/v1/evaluate", admin); err != nil || a.status != 200 {
-		t.Fatalf("a decision during the drain delay: %v %d", err, a.status)
+	if a, err := harness.Ask(c, "POST", p.URL("data")+"/v1/evaluate", admin); err != nil || a.Status != 200 {
+		t.Fatalf("a decision during the drain delay: %v %d", err, a.Status)
 	}
 	for range inFlight {
-		if a := <-answers; a.status != 200 || !strings.Contains(a.body, "after_all") {
-			t.Errorf("in flight: %d %s", a.status, a.body)
+		if a := <-answers; a.Status != 200 || !strings.Contains(a.Body, "after_all") {
+			t.Errorf("in flight: %d %s", a.Status, a.Body)
 		}
 	}
-	if code := p.ends(10 * time.Second); code != 0 {
-		t.Fatalf("exit %d\n%s", code, p.log())
+	if code := p.Ends(10 * time.Second); code != 0 {
+		t.Fatalf("exit %d\n%s", code, p.Log())
 	}
-	if _, err := try(idle, "GET", p.url("data")+"/healthz", ""); err == nil {
+	if _, err := harness.Ask(idle, "GET", p.URL("data")+"/healthz", ""); err == nil {
 		t.Fatal("somebody still answers")
 	}
 }
 
 func TestASecondSignalEndsAtOnce(t *testing.T) {
 	p := start(t, "--set", "data.drain_delay=10s")
-	p.signal(syscall.SIGTERM)
+	p.Signal(syscall.SIGTERM)
 	c := client(t)
-	eventually(t, 3*time.Second, "readiness fails", func() bool {
-		return p.do(c, "GET", p.url("data")+"/readyz", "").status == 503
+	harness.Eventually(t, 3*time.Second, "readiness fails", func() bool {
+		return p.do(c, "GET", p.URL("data")+"/readyz", "").Status == 503
 	})
 	begin := time.Now()
-	p.signal(syscall.SIGINT)
-	if code := p.ends(3 * time.Second); code == 0 || time.Since(begin) > 2*time.Second {
+	p.Signal(syscall.SIGINT)
+	if code := p.Ends(3 * time.Second); code == 0 || time.Since(begin) > 2*time.Second {
 		t.Fatalf("exit %d after %s", code, time.Since(begin))
 	}
 }
 
 func TestUnixSocketPeersAreTheKernelsWord(t *testing.T) {
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "p", "peer.rego"), `package policies.peer
+	harness.Write(t, filepath.Join(dir, "p", "peer.rego"), `package policies.peer
 
 allow contains {"rule": "the_kernel_says", "reason": sprintf("%s %d %d", [input.peer.transport, input.peer.uid, input.peer.gid])} if input.peer.pid > 0
 `)
@@ -229,7 +231,7 @@ allow contains {"rule": "the_kernel_says", "reason": sprintf("%s %d %d", [input.
 	c := unixClient(t, socket)
 	a := p.do(c, "POST", "http://thymus/v1/evaluate", `{"agent_id":"a","action":"x","peer":{"uid":99999}}`)
 	var d struct{ Reason string }
-	if err := json.Unmarshal([]byte(a.body), &d); err != nil {
+	if err := json.Unmarshal([]byte(a.Body), &d); err != nil {
 		t.Fatal(err)
 	}
 	if want := strings.Join([]string{"unix", itoa(os.Getuid()), itoa(os.Getgid())}, " "); d.Reason != want {
@@ -246,14 +248,14 @@ func TestTheManagementTokenMayBeRotated(t *testing.T) {
 		t.Fatal(err)
 	}
 	info := func(token string) int {
-		return p.do(c, "GET", p.url("management")+"/v1/info", "", "Authorization", "Bearer "+token).status
+		return p.do(c, "GET", p.URL("management")+"/v1/info", "", "Authorization", "Bearer "+token).Status
 	}
 	old := strings.TrimSpace(string(b))
 	if got := info(old); got != http.StatusOK {
 		t.Fatalf("got %d", got)
 	}
-	write(t, file, "another-one\n")
-	eventually(t, 5*time.Second, "the change is said", func() bool { return strings.Contains(p.log(), "changed file taken") })
+	harness.Write(t, file, "another-one\n")
+	harness.Eventually(t, 5*time.Second, "the change is said", func() bool { return strings.Contains(p.Log(), "changed file taken") })
 	if got := info("another-one"); got != http.StatusOK {
 		t.Fatalf("the new token gets %d", got)
 	}
@@ -269,9 +271,9 @@ func TestTheInfoNamesTheEngineThatAnswers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := p.do(client(t), "GET", p.url("management")+"/v1/info", "", "Authorization", "Bearer "+strings.TrimSpace(string(token)))
-		if !strings.Contains(a.body, `"engine":"`+engine+` (OPA v`) {
-			t.Errorf("rules.engine %s: got %s", engine, a.body)
+		a := p.do(client(t), "GET", p.URL("management")+"/v1/info", "", "Authorization", "Bearer "+strings.TrimSpace(string(token)))
+		if !strings.Contains(a.Body, `"engine":"`+engine+` (OPA v`) {
+			t.Errorf("rules.engine %s: got %s", engine, a.Body)
 		}
 	}
 }

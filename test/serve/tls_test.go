@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"thymus/test/harness"
 )
 
 // authority signs certificates and gives them as PEM.
@@ -79,12 +81,12 @@ func TestTLSNamesThePeerAndRotates(t *testing.T) {
 	ca := newAuthority(t)
 	rotate := func(cn string) {
 		c, k := ca.issue(cn, "")
-		write(t, file("cert"), c)
-		write(t, file("key"), k)
+		harness.Write(t, file("cert"), c)
+		harness.Write(t, file("key"), k)
 	}
 	rotate("one")
-	write(t, file("ca"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw})))
-	write(t, file("p/peer.rego"), "package policies.peer\n\nallow contains \"known_agent\" if input.peer.principal == \"spiffe://prod/agent\"\n")
+	harness.Write(t, file("ca"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw})))
+	harness.Write(t, file("p/peer.rego"), "package policies.peer\n\nallow contains \"known_agent\" if input.peer.principal == \"spiffe://prod/agent\"\n")
 	p := start(t, "--set", "data.tls.cert="+file("cert"), "--set", "data.tls.key="+file("key"), "--set", "data.tls.client_ca="+file("ca"), file("p"))
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.cert)
@@ -96,23 +98,23 @@ func TestTLSNamesThePeerAndRotates(t *testing.T) {
 		}
 		return &tls.Config{RootCAs: pool, ServerName: "localhost", Certificates: []tls.Certificate{pair}}
 	}
-	at := "https://" + p.addr("data")
-	ask := func(c *tls.Config) string { return p.do(tlsClient(t, c), "POST", at+"/v1/evaluate", probe).body }
+	at := "https://" + p.Addr("data")
+	ask := func(c *tls.Config) string { return p.do(tlsClient(t, c), "POST", at+"/v1/evaluate", probe).Body }
 	if got := ask(as("x", "spiffe://prod/agent")); !strings.Contains(got, `"matched_rule":"known_agent"`) {
 		t.Fatal(got)
 	}
 	if got := ask(as("spiffe://prod/agent", "")); !strings.Contains(got, `"allowed":false`) {
 		t.Fatal(got)
 	}
-	if _, err := try(tlsClient(t, &tls.Config{RootCAs: pool, ServerName: "localhost"}), "GET", at+"/healthz", ""); err == nil {
+	if _, err := harness.Ask(tlsClient(t, &tls.Config{RootCAs: pool, ServerName: "localhost"}), "GET", at+"/healthz", ""); err == nil {
 		t.Fatal("a client without a certificate was answered")
 	}
-	if a := p.do(tlsClient(t, as("x", "")), "GET", at+"/.well-known/authzen-configuration", ""); !strings.Contains(a.body, `"policy_decision_point":"`+at+`"`) {
-		t.Fatal(a.body)
+	if a := p.do(tlsClient(t, as("x", "")), "GET", at+"/.well-known/authzen-configuration", ""); !strings.Contains(a.Body, `"policy_decision_point":"`+at+`"`) {
+		t.Fatal(a.Body)
 	}
 	rotate("two")
-	eventually(t, 5*time.Second, "the second certificate is shown", func() bool {
-		c, err := tls.Dial("tcp", p.addr("data"), as("x", ""))
+	harness.Eventually(t, 5*time.Second, "the second certificate is shown", func() bool {
+		c, err := tls.Dial("tcp", p.Addr("data"), as("x", ""))
 		if err != nil {
 			return false
 		}
@@ -126,14 +128,14 @@ func TestTLSNamesThePeerAndRotates(t *testing.T) {
 
 func TestOffLoopbackATokenOrTLSIsEnoughAndInsecureToo(t *testing.T) {
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "token"), "secret")
+	harness.Write(t, filepath.Join(dir, "token"), "secret")
 	for _, args := range [][]string{
 		{"--set", "data.listen=0.0.0.0:0", "--set", "data.token_file=" + filepath.Join(dir, "token")},
 		{"--set", "data.listen=0.0.0.0:0", "--set", "data.insecure=true"},
 	} {
 		p := start(t, args...)
-		if !strings.HasPrefix(p.addr("data"), "0.0.0.0:") && !strings.HasPrefix(p.addr("data"), "[::]:") {
-			t.Fatal(p.addr("data"))
+		if !strings.HasPrefix(p.Addr("data"), "0.0.0.0:") && !strings.HasPrefix(p.Addr("data"), "[::]:") {
+			t.Fatal(p.Addr("data"))
 		}
 	}
 }

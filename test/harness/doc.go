@@ -1,0 +1,7 @@
+// Package harness runs the program for tests that want it as it is: built once for a test binary, started with a
+// configuration of the test's own, ready when it says so, its log kept and shown where a test fails, and gone when the test
+// ends, however that ends.
+//
+// Invariants: no process outlives its test; nothing waits for ever; nothing here knows what a test asks of the program.
+// What is particular to one folder of tests (its state, its keys, its questions) stays there.
+package harness
