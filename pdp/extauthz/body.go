@@ -140,6 +140,19 @@ func (t *tape) graft(key pdp.Span, nodes []pdp.Node) {
 // maxParts bounds the parts of a form.
 const maxParts = 10000
 
+// headerEnd marks a part of ours behind the form: nobody sees it if the form has its closing boundary. mime/multipart takes
+// one that ends within a part's header for whole.
+const headerEnd = "X-Thymus-End"
+
+// behind is a part of ours and the closing boundary. Its lines end as those of the form do, which its first one says.
+func (b *body) behind() string {
+	nl, dash := "\r\n", "--"+b.boundary
+	if _, rest, ok := bytes.Cut(b.text, []byte(dash)); ok && bytes.HasPrefix(bytes.TrimLeft(rest, " \t"), []byte{'\n'}) {
+		nl = "\n"
+	}
+	return nl + dash + nl + headerEnd + ": 1" + nl + nl + nl + dash + "--" + nl
+}
+
 // parts lays a multipart form: an array of values a name, JSON parts as what they hold.
 func (b *body) parts(t *tape, scan *wire.Scanner) error {
 	type part struct {
@@ -148,13 +161,13 @@ func (b *body) parts(t *tape, scan *wire.Scanner) error {
 	}
 	var names []string
 	values := map[string][]part{}
-	r := multipart.NewReader(bytes.NewReader(b.text), b.boundary)
+	r := multipart.NewReader(io.MultiReader(bytes.NewReader(b.text), strings.NewReader(b.behind())), b.boundary)
 	for n := 0; ; n++ {
 		p, err := r.NextPart()
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if err != nil || n == maxParts {
+		if err != nil || n == maxParts || p.Header.Get(headerEnd) != "" {
 			return errBody
 		}
 		name := p.FormName()

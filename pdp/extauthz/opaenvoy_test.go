@@ -12,6 +12,8 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"thymus/pdp/extauthz"
 )
 
 // looks is a policy for opa-envoy-plugin that looks at all there is.
@@ -308,4 +310,73 @@ func headerLines(hs []*core.HeaderValueOption) (out []any) {
 		}
 	}
 	return out
+}
+
+// Where the plugin would go on with one of two readings, the call is denied instead, also with an entrypoint that would
+// permit it.
+func TestWhatTwoReadersCanReadDifferentlyIsDeniedUnlikeInThePlugin(t *testing.T) {
+	r := start(t, "package envoy.authz\nimport rego.v1\nallow if input.parsed_body != 1\nallow if input.truncated_body != 1\n", entrypoint("envoy/authz/allow"))
+	for name, req := range map[string]*auth.CheckRequest{
+		"a key twice in JSON":                 post("/x", "application/json", `{"a":1,"a":2}`),
+		"no UTF-8 in an escape of the path":   get("/%ff"),
+		"no UTF-8 in an escape of the query":  get("/x?a=%ff"),
+		"a fragment":                          get("/x#y"),
+		"a zero in the path":                  get("/x%00"),
+		"a path that does not begin with one": get("x"),
+		"an absolute target":                  get("http://other/x"),
+		"content-type twice, said by raw list": with(get("/x"), func(_ *auth.AttributeContext, h *httpRequest) {
+			h.Headers, h.Body = nil, "{}"
+			h.HeaderMap = &core.HeaderMap{Headers: []*core.HeaderValue{{Key: "content-type", Value: "application/json"}, {Key: "content-type", Value: "text/plain"}}}
+		}),
+	} {
+		if resp := r.check(req); !denied(resp) {
+			t.Errorf("%s: %v", name, resp)
+		}
+	}
+	if resp := r.check(get("/x")); !allowed(resp) {
+		t.Errorf("nothing wrong: %v", resp)
+	}
+}
+
+// A multipart form that was cut anywhere is refused, because what a rule would deny may have stood behind the cut.
+func TestAMultipartFormCutAnywhereIsRefused(t *testing.T) {
+	for _, eol := range []string{"\r\n", "\n"} {
+		whole := strings.ReplaceAll("--b\nContent-Disposition: form-data; name=\"a\"\n\n1\n--b\nContent-Disposition: form-data; name=\"c\"\nContent-Type: application/json\n\n{}\n--b--", "\n", eol)
+		if text, ok := extauthz.Body("multipart/form-data; boundary=b", whole); !ok || string(text) != `{"parsed_body":{"a":["1"],"c":[{}]},"truncated_body":false}` {
+			t.Fatalf("%t %s", ok, text)
+		}
+		for n := 1; n < len(whole); n++ {
+			if text, ok := extauthz.Body("multipart/form-data; boundary=b", whole[:n]); ok {
+				t.Errorf("%q is read as %s", whole[:n], text)
+			}
+		}
+	}
+}
+
+// A body is read only where a policy looks at it: what would be a denial there is of no interest elsewhere, and where
+// nobody looks the input has no such member.
+func TestBodiesAreReadOnlyWherePoliciesLook(t *testing.T) {
+	const all = "package policies.p\nallow contains \"all\"\n"
+	for _, c := range []struct {
+		name, rego string
+		looks      bool
+	}{
+		{"nobody looks", all, false},
+		{"a rule looks", all + "deny contains \"x\" if input.parsed_body.x == 1\n", true},
+		{"a rule looks at what was cut", all + "deny contains \"x\" if input.truncated_body\n", true},
+		{"a rule looks by another spelling", all + "deny contains \"x\" if input[\"parsed_body\"][_] == 1\n", true},
+		{"a function looks", all + "f(x) if x.parsed_body.x == 1\ndeny contains \"x\" if f(input)\n", true},
+		{"a rule looks at everything", all + "deny contains \"x\" if input[_].x == 1\n", true},
+	} {
+		r := start(t, c.rego)
+		for kind, text := range map[string]string{"application/json": `{"x":`, "application/x-www-form-urlencoded": "%zz", "multipart/form-data; boundary=b": "--b\r\n"} {
+			if resp := r.check(post("/x", kind, text)); denied(resp) != c.looks || allowed(resp) == c.looks {
+				t.Errorf("%s: a broken %s: %v", c.name, kind, resp)
+			}
+			<-r.rec.ch
+		}
+		if _, there := r.input(post("/x", "application/json", "{}"))["parsed_body"]; there != c.looks {
+			t.Errorf("%s: parsed_body is there: %t", c.name, there)
+		}
+	}
 }
