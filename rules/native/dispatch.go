@@ -103,8 +103,9 @@ func (d *dispatch) bucketFor(m *machine, v val) *bucket {
 }
 
 const (
-	fewRules   = 4  // are evaluated one after the other
-	manyValues = 64 // of one test: the rule would be in too many buckets
+	fewRules   = 4   // are evaluated one after the other
+	manyValues = 64  // of one test: the rule would be in too many buckets
+	sample     = 512 // rules that say which test is best, of more
 )
 
 // newDispatch sorts rules by the tests they begin with; nil where that brings nothing.
@@ -124,7 +125,8 @@ func split(m *machine, ids []int32, tests [][]test, used []string) *bucket {
 	}
 	d := &dispatch{load: best.load, byStr: map[string]*bucket{}, byHash: map[uint64][]bucketOf{}, prefix: best.prefix}
 	used = append(slices.Clone(used), best.path)
-	strs, order, rest := map[string][]int32{}, []string(nil), []int32(nil)
+	var order []string
+	var rest []int32
 	var others []bucketOf // rules for now
 	for _, id := range ids {
 		i := slices.IndexFunc(tests[id], func(t test) bool { return t.path == best.path })
@@ -139,10 +141,12 @@ func split(m *machine, ids []int32, tests [][]test, used []string) *bucket {
 			}
 			if v.kind == text {
 				s := v.str()
-				if strs[s] == nil {
-					order = append(order, s)
+				b := d.byStr[s]
+				if b == nil {
+					b = &bucket{}
+					d.byStr[s], order = b, append(order, s)
 				}
-				strs[s] = append(strs[s], id)
+				b.rules = append(b.rules, id)
 				continue
 			}
 			b := d.bucketFor(m, v)
@@ -156,7 +160,9 @@ func split(m *machine, ids []int32, tests [][]test, used []string) *bucket {
 		}
 	}
 	for _, s := range order {
-		d.byStr[s] = split(m, strs[s], tests, used)
+		if b := d.byStr[s]; len(b.rules) >= fewRules {
+			*b = *split(m, b.rules, tests, used)
+		}
 	}
 	if d.prefix {
 		d.lengths, d.other = lengths(order), &bucket{}
@@ -167,7 +173,9 @@ func split(m *machine, ids []int32, tests [][]test, used []string) *bucket {
 		}
 	}
 	for _, x := range others {
-		*x.b = *split(m, x.b.rules, tests, used)
+		if len(x.b.rules) >= fewRules {
+			*x.b = *split(m, x.b.rules, tests, used)
+		}
 	}
 	if rest != nil {
 		d.rest = split(m, rest, tests, used)
@@ -185,8 +193,13 @@ func bestTest(m *machine, ids []int32, tests [][]test, used []string) *test {
 		vals  map[string]struct{}
 		t     *test
 	}
+	var buf [64]byte
 	counts, order := map[string]*count{}, []string(nil)
-	for _, id := range ids {
+	every := (len(ids) + sample - 1) / sample
+	jitter := uint32(1) // rules may alternate
+	for at := 0; at < len(ids); at += 1 + int((jitter>>16)%uint32(2*every-1)) {
+		jitter = jitter*1664525 + 1013904223
+		id := ids[at]
 		for i := range tests[id] {
 			t := &tests[id][i]
 			if slices.Contains(used, t.path) {
@@ -198,9 +211,11 @@ func bestTest(m *machine, ids []int32, tests [][]test, used []string) *test {
 				counts[t.path], order = c, append(order, t.path)
 			}
 			c.rules++
-			if len(c.vals) < len(ids) {
-				for _, v := range t.vals {
-					c.vals[string(m.appendJSON(nil, v))] = struct{}{}
+			for _, v := range t.vals {
+				if v.kind == text {
+					c.vals[v.str()] = struct{}{}
+				} else {
+					c.vals[string(m.appendJSON(append(buf[:0], 0), v))] = struct{}{}
 				}
 			}
 		}
