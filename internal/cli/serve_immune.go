@@ -30,6 +30,7 @@ type immunity struct {
 	s         *sidecar
 	seeing    sync.Mutex // guards the watcher, which the pump and the gauge share
 	watcher   *detect.Watcher
+	tell      func(*detect.Finding) // found, bound once: a method value made for each record would be an allocation for each
 	responder *immune.Responder
 	healer    *immune.Healer // nil: switched off
 	brown     *immune.BrownOut
@@ -54,6 +55,7 @@ func (s *sidecar) openImmunity() error {
 		return key("dir", err)
 	}
 	m := &immunity{s: s, blind: blinded(s.cfg.Events.Mask)}
+	m.tell = m.found
 	m.revisions.Store(&map[uint32]string{})
 	m.told.Store(true)
 	sum := sha256.Sum256(secret)
@@ -154,7 +156,7 @@ func (m *immunity) Observe(rec *pdp.Record, _ func(*pdp.Event)) {
 	}
 	m.seeing.Lock()
 	defer m.seeing.Unlock()
-	m.watcher.Observe(rec, m.found)
+	m.watcher.Observe(rec, m.tell)
 }
 
 // Telling implements emitter.Telling: threats, immune events and quarantines are stored first, then told through the
