@@ -17,7 +17,7 @@ SCHEMAS     := kubernetes-validate==1.37.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := build
-.PHONY: help run build test test-api test-crash test-mesh bench-mesh test-deployments bench bench-check bench-baseline bench-report fuzz lint deps fetch absent clean
+.PHONY: help run build test test-api test-crash test-mesh bench-mesh test-deployments bench pgo bench-check bench-baseline bench-report fuzz lint deps fetch absent clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,8 +30,8 @@ build: ## a static binary in bin/
 
 # One package at a time: many of them load the machine themselves, and two at once would test each other.
 test: fetch absent ## every test, with the race detector; what needs a component that is absent is skipped by name
-	$(GO) build -race $(PKG)
-	$(GO) test -race -p 1 -timeout 18m $(PKG)
+	$(GO) build -race -pgo=off $(PKG)
+	$(GO) test -race -pgo=off -p 1 -timeout 18m $(PKG)
 
 test-crash: fetch ## kill -9 in earnest: ROUNDS of it
 	THYMUS_CRASH_ROUNDS=$(ROUNDS) $(GO) test -count 1 -timeout 120m -run 'Crash|Kill' $(PKG)
@@ -57,6 +57,9 @@ bench-mesh: build ## Envoy's Check beside a bare grpc-go echo and OPA asked as o
 	bin/mesh --thymus bin/thymus $(ARGS)
 
 KAFKA_LIBS := $(wildcard .tools/kafka-4.1.0/libs)
+
+pgo: build ## take default.pgo, the profile that go build uses, anew; about 70 s
+	bench/pgo.sh bin/thymus default.pgo
 
 bench-report: build ## thymus beside OPA, Cedar, Casbin and echoes, into bench/REPORT.md and report.html; needs a quiet machine; ARGS as bin/compare takes them
 	mkdir -p bin && cd bench/compare && $(GO) build -o ../../bin/compare . && GOBIN=$(CURDIR)/bin $(GO) install github.com/open-policy-agent/opa@v1.22.2
