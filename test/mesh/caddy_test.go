@@ -33,5 +33,5 @@ func caddy(t testing.TB, s *sidecar, app string) proxy {
 
 func TestCaddyAsks(t *testing.T) {
 	s := thymus(t, exam)
-	sit(t, caddy(t, s, application(t)), s)
+	sit(t, caddy(t, s, application(t)), s, 502)
 }

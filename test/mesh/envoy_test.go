@@ -71,15 +71,15 @@ func startEnvoy(t testing.TB, bin, config, listen string) proxy {
 
 func TestEnvoyAsksOverGRPC(t *testing.T) {
 	s := thymus(t, exam)
-	sit(t, envoy(t, "grpc-tcp.yaml", s, application(t)), s)
+	sit(t, envoy(t, "grpc-tcp.yaml", s, application(t)), s, 403)
 }
 
 func TestEnvoyAsksOverAUnixSocket(t *testing.T) {
 	s := thymus(t, exam)
-	sit(t, envoy(t, "grpc.yaml", s, application(t)), s)
+	sit(t, envoy(t, "grpc.yaml", s, application(t)), s, 403)
 }
 
 func TestEnvoyAsksOverHTTP(t *testing.T) {
 	s := thymus(t, exam)
-	sit(t, envoy(t, "http.yaml", s, application(t)), s)
+	sit(t, envoy(t, "http.yaml", s, application(t)), s, 403)
 }

@@ -35,8 +35,8 @@ deny contains {"rule": "secret", "priority": 10, "reason": "nobody reads secrets
 `
 
 // sit is the exam that every proxy has to pass: what is told to whom, what is believed, and what happens when Thymus is
-// gone.
-func sit(t *testing.T, p proxy, s *sidecar) {
+// gone, when a client is told the status of that name.
+func sit(t *testing.T, p proxy, s *sidecar, gone int) {
 	t.Run("a permit reaches the application, with the decision's name", func(t *testing.T) {
 		p.t = t
 		got := p.passes("GET", "/shop?x=1&y=%2e", "")
@@ -127,7 +127,9 @@ func sit(t *testing.T, p proxy, s *sidecar) {
 		p.t = t
 		s.child.kill()
 		for range 5 {
-			p.stopped("GET", "/shop", "")
+			if r := p.stopped("GET", "/shop", ""); r.status != gone {
+				t.Errorf("a client is told %d, want %d", r.status, gone)
+			}
 		}
 		s.t = t
 		s.start()

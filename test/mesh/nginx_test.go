@@ -39,5 +39,5 @@ func nginx(t testing.TB, s *sidecar, app string) proxy {
 
 func TestNginxAsks(t *testing.T) {
 	s := thymus(t, exam)
-	sit(t, nginx(t, s, application(t)), s)
+	sit(t, nginx(t, s, application(t)), s, 500)
 }
