@@ -71,6 +71,12 @@ func (s *sidecar) exportConnections() {
 			emit(float64(c.Refused), "limit")
 			emit(float64(c.Strangers), "peer_uid")
 		})
+	r.Counter("thymus_extauthz_connections_ended_total", "gRPC connections of proxies that Thymus ended, by why: at the door by a limit or a uid, or because a call stopped arriving.",
+		[]string{"reason"}, func(emit prom.Emit) {
+			c := s.mesh.Counts()
+			emit(float64(c.Refused), "refused")
+			emit(float64(c.Stalled), "stalled")
+		})
 	r.Counter("thymus_panics_total", "Requests that ended in a panic; each was answered with an error.", nil,
 		func(emit prom.Emit) {
 			emit(float64(s.data.Counts().Panics + s.mesh.Counts().Panics + s.management.Panics() + s.diagnostics.Panics()))

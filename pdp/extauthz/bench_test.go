@@ -3,7 +3,9 @@ package extauthz_test
 import (
 	"context"
 	"net"
+	"syscall"
 	"testing"
+	"time"
 
 	auth "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/grpc"
@@ -23,7 +25,15 @@ func (f floor) Check(context.Context, *auth.CheckRequest) (*auth.CheckResponse, 
 	return f.answer, nil
 }
 
-// Check calls over TCP, against a grpc-go server that decodes the same message and answers the same one.
+// cpu is what this process has spent, user and system together.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// Check calls over TCP, against a grpc-go server that decodes the same message and answers the same one. Client and server
+// are one process: cpu-µs/call is of both, and says more than calls/s where others use the machine.
 //
 //	go test -run - -bench Check -count 6 ./pdp/extauthz | benchstat -col /server -
 func BenchmarkCheck(b *testing.B) {
@@ -46,6 +56,7 @@ func BenchmarkCheck(b *testing.B) {
 		b.Run("server="+c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetParallelism(16)
+			start := cpu()
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
 					if resp, err := c.client.Check(context.Background(), req); err != nil || resp.GetStatus().GetCode() != 0 {
@@ -55,6 +66,7 @@ func BenchmarkCheck(b *testing.B) {
 				}
 			})
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "calls/s")
+			b.ReportMetric(float64((cpu()-start).Microseconds())/float64(b.N), "cpu-µs/call")
 		})
 	}
 }

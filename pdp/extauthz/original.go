@@ -46,13 +46,13 @@ func (o *original) tell(h *fasthttp.RequestHeader, body []byte) error {
 		o.method, o.path, o.host = h.Method(), target[len(pathEnvoy):], h.Host()
 		o.address, err = o.lastAddress("x-forwarded-for")
 	case string(path) == pathNginx:
-		o.hidden = [2]string{"x-original-method", "x-original-uri"}
+		o.hide("x-original-method", "x-original-uri")
 		o.host = h.Host()
 		if o.address, err = o.single("x-real-ip"); err == nil {
 			o.address, err = address(o.address, "x-real-ip")
 		}
 	case string(path) == pathForward:
-		o.hidden = [2]string{"x-forwarded-method", "x-forwarded-uri"}
+		o.hide("x-forwarded-method", "x-forwarded-uri")
 		if o.host, err = o.single("x-forwarded-host"); err == nil {
 			o.address, err = o.lastAddress("x-forwarded-for")
 		}
@@ -73,6 +73,13 @@ func (o *original) tell(h *fasthttp.RequestHeader, body []byte) error {
 	}
 	o.path, err = o.required(o.hidden[1])
 	return err
+}
+
+// hide notes in which headers the proxy says method and path. The method is read at once, so that whatever else is wrong is
+// an event that names it.
+func (o *original) hide(method, path string) {
+	o.hidden = [2]string{method, path}
+	o.method, _ = o.single(method)
 }
 
 // isEnvoy says whether a raw path begins with Envoy's prefix, as a whole segment.
