@@ -162,8 +162,8 @@ func (r *results) growth(t *sheet) {
 		of       func(*entry) float64
 	}{
 		{"Decisions a second", "decisions a second", func(e *entry) float64 { return e.median(rate).mid }},
-		{"Start to first answer", "ms", func(e *entry) float64 { return e.Startup }},
-		{"Resident memory under load", "MiB", func(e *entry) float64 { return e.median(rss).mid }},
+		{"Start to first answer, ms", "ms", func(e *entry) float64 { return e.Startup }},
+		{"Resident memory under load, MiB", "MiB", func(e *entry) float64 { return e.median(rss).mid }},
 	} {
 		c := &plot.Chart{Title: f.title, X: "rules", Y: f.y, ScaleX: plot.Log, ScaleY: plot.Log}
 		var names []string

@@ -44,7 +44,7 @@ func (r *results) opening(t *sheet) {
 	t.text("Authorization services answer the same questions under the same policies on one machine. All figures are of one run of %.0f minutes, begun %s; the command that repeats it is at the end.",
 		r.Seconds/60, r.Began)
 	t.list([]string{
-		fmt.Sprintf("In a case everyone is started, then asked in turns, A B C A B C, %d times round (the first case more often). A turn is a closed loop of %gs with %d connections for the throughput, then an open loop of %gs at half of the first round's throughput for the latency, each after %gs of warm-up.",
+		fmt.Sprintf("In a case everyone is started, then asked in turns, A B C A B C; rounds: %d, of the first case more. A turn is a closed loop of %gs with %d connections for the throughput, then an open loop of %gs at half of the first round's throughput for the latency, each after %gs of warm-up.",
 			r.Rounds, r.Duration, r.Clients, r.Duration, r.Warmup),
 		"Latency counts from the moment at which a call should have begun, so that a server that stalls cannot hide it. Calls are not pipelined.",
 		"Figures are medians over the rounds, with the least and the most in brackets where they differ.",
