@@ -220,7 +220,7 @@ func (r *results) extras(t *sheet) {
 	}
 	if len(r.Stall) > 0 {
 		t.heading("What a stall looks like")
-		t.text("A server that answers at once, but stands still for 100 ms of each second. A tenth of the calls should begin during a stall, so their p99 is about 90 ms; a tool that waits for an answer before it asks again asks once a connection meanwhile, and has little to show.")
+		t.text("A server that answers at once, but stands still for 100 ms of each second. A tenth of the calls should begin during a stall, so their p99 is about 90 ms; a tool that waits for an answer before it asks again asks once a connection meanwhile, and has little to show. wrk 4 adds to its percentiles the calls that it reckons it would have made; that is an estimate, not a measurement.")
 		var rows [][]string
 		for _, s := range r.Stall {
 			rows = append(rows, []string{s.Tool, number(s.Rate), number(s.P50), number(s.P99), number(s.Max)})
