@@ -56,12 +56,14 @@ func readBody(r *http.Request, limit int64, types ...string) (body []byte, media
 	}
 	tooLarge := wire.StatusProblem(http.StatusRequestEntityTooLarge, "expected a body of at most "+strconv.FormatInt(limit, 10)+" bytes")
 	if r.ContentLength > limit {
+		discard(r)
 		return nil, "", tooLarge
 	}
 	if body, err = io.ReadAll(io.LimitReader(r.Body, limit+1)); err != nil {
 		return nil, "", wire.StatusProblem(http.StatusBadRequest, "the body could not be read whole")
 	}
 	if int64(len(body)) > limit {
+		discard(r)
 		return nil, "", tooLarge
 	}
 	if media == typeJSON || media == typePatch {
@@ -71,6 +73,15 @@ func readBody(r *http.Request, limit int64, types ...string) (body []byte, media
 		return nil, "", &wire.Problem{Kind: wire.KindStatus, Status: http.StatusBadRequest, Detail: "the body is not valid UTF-8", Offset: -1}
 	}
 	return body, media, nil
+}
+
+// maxDiscard bounds what is read of a body that is not taken, in bytes.
+const maxDiscard = 32 << 20
+
+// discard reads what is left of a body that is too large, up to a bound: a client that sends before it reads would meet
+// a closed connection, and not the answer.
+func discard(r *http.Request) {
+	_, _ = io.CopyN(io.Discard, r.Body, maxDiscard) // the answer says what is wrong
 }
 
 // checkJSON refuses what the data plane refuses: no JSON, duplicate keys, invalid UTF-8, nesting that is too deep.

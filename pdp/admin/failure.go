@@ -35,6 +35,8 @@ func (s *Server) failed(w http.ResponseWriter, err error) {
 		Fail(w, http.StatusConflict, err.Error())
 	case errors.Is(err, policy.ErrStale):
 		Fail(w, http.StatusPreconditionFailed, err.Error())
+	case errors.Is(err, policy.ErrTooLarge):
+		Fail(w, http.StatusRequestEntityTooLarge, err.Error())
 	case errors.Is(err, policy.ErrFull):
 		Fail(w, http.StatusInsufficientStorage, err.Error())
 	case errors.Is(err, pdp.ErrNoRoom), errors.Is(err, threat.ErrAway), errors.Is(err, policy.ErrClosed):

@@ -124,7 +124,7 @@ func (s *Store) Rollback(who Actor, id string, revision uint64, c Condition) (Po
 // read checks a draft's text by itself and gives it the form in which it is kept.
 func (s *Store) read(d *Draft) (id string, err error) {
 	if len(d.Text) > MaxText {
-		return "", &FieldError{"", "", "a policy's text is at most 1 MiB"}
+		return "", ErrTooLarge
 	}
 	id, kept, err := s.compiler.Read(d.Form, d.Text)
 	if err != nil {

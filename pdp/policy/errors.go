@@ -14,6 +14,7 @@ var (
 	ErrStale      = errors.New("the policy was changed meanwhile")
 	ErrDeletion   = errors.New("the revision is a deletion, there is nothing to return to")
 	ErrFull       = fmt.Errorf("more than %d policies cannot be stored", maxPolicies)
+	ErrTooLarge   = fmt.Errorf("expected a policy whose text is at most %d bytes", MaxText)
 	ErrClosed     = errors.New("the process is ending")
 )
 

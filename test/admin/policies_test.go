@@ -153,6 +153,8 @@ func TestWhatIsRefusedAndHow(t *testing.T) {
 		{"any tag where there is nothing", "PUT", "/v1/policies/new", strings.ReplaceAll(spending, "spending", "new"), []string{"If-Match", "*"}, 412, "meanwhile"},
 		{"only if it is new", "PUT", "/v1/policies/spending", spending, []string{"If-None-Match", "*"}, 412, "meanwhile"},
 		{"a body too large", "POST", "/v1/threats", `{"type":"` + strings.Repeat("x", 65<<10) + `"}`, nil, 413, "65536"},
+		{"a policy that is a little too large", "PUT", "/v1/policies/x", `{"description":"` + strings.Repeat("x", 1<<20) + `","rules":[]}`, nil, 413, "1048576"},
+		{"a policy that is much too large", "PUT", "/v1/policies/x", `{"description":"` + strings.Repeat("x", 16<<20) + `","rules":[]}`, nil, 413, "bytes"},
 		{"another content type", "POST", "/v1/policies", "<p/>", []string{"Content-Type", "application/xml"}, 415, "application/yaml"},
 		{"a patch that is none", "PATCH", "/v1/policies/spending", `[]`, []string{"Content-Type", "application/json-patch+json"}, 415, "merge-patch"},
 		{"a compressed body", "POST", "/v1/policies", spending, []string{"Content-Encoding", "gzip"}, 415, "encoding"},
