@@ -20,11 +20,12 @@ type healing struct {
 	returning bool
 }
 
-// era is the time of one active set.
+// era is the time of one active set: what it was made of, not what it was compiled to.
 type era struct {
-	set   *rules.Set
-	files *rules.Files
-	at    time.Time
+	revision string
+	policies []rules.PolicyInfo
+	files    *rules.Files
+	at       time.Time
 }
 
 // activated notes a set that decides from now on, under the policies' lock. healed says that it is one that was
@@ -35,8 +36,9 @@ func (h *healing) activated() (healed bool) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	next := &era{h.p.set.Load(), h.p.files, time.Now()}
-	if h.now != nil && h.now.set.Snapshot.Revision == next.set.Snapshot.Revision {
+	set := h.p.set.Load()
+	next := &era{set.Snapshot.Revision, set.Policies, h.p.files, time.Now()}
+	if h.now != nil && h.now.revision == next.revision {
 		return h.returning
 	}
 	h.past, h.now = h.now, next
@@ -53,7 +55,7 @@ var errChanged = errors.New("policies were changed meanwhile")
 func (h *healing) back(ctx context.Context, bad, _, why string) (string, error) {
 	h.mu.Lock()
 	now, past := h.now, h.past
-	if now == nil || past == nil || now.set.Snapshot.Revision != bad {
+	if now == nil || past == nil || now.revision != bad {
 		h.mu.Unlock()
 		return "", errChanged
 	}
@@ -64,7 +66,7 @@ func (h *healing) back(ctx context.Context, bad, _, why string) (string, error) 
 		h.returning = false
 		h.mu.Unlock()
 	}()
-	h.p.log.Error().Str("bad", bad).Str("good", past.set.Snapshot.Revision).Str("why", why).Msg("returning to the last good policies")
+	h.p.log.Error().Str("bad", bad).Str("good", past.revision).Str("why", why).Msg("returning to the last good policies")
 	if !past.files.Equal(now.files) {
 		h.p.withheld.Store(&withheld{bad: now.files, good: past.files})
 		if _, _, err := h.p.store.Reload(ctx); err != nil {
@@ -73,22 +75,22 @@ func (h *healing) back(ctx context.Context, bad, _, why string) (string, error) 
 	}
 	who := policy.Actor{Name: selfHealing}
 	var errs []error
-	for _, id := range differing(past.set, now.set) {
+	for _, id := range differing(past.policies, now.policies) {
 		errs = append(errs, h.restore(who, id, past.at))
 	}
 	return h.p.set.Load().Snapshot.Revision, errors.Join(errs...)
 }
 
 // differing are the stored policies that are not the same in both sets.
-func differing(past, now *rules.Set) (ids []string) {
+func differing(past, now []rules.PolicyInfo) (ids []string) {
 	was := map[string]*rules.PolicyInfo{}
-	for i := range past.Policies {
-		if p := &past.Policies[i]; isStored(p) {
+	for i := range past {
+		if p := &past[i]; isStored(p) {
 			was[p.ID] = p
 		}
 	}
-	for i := range now.Policies {
-		p := &now.Policies[i]
+	for i := range now {
+		p := &now[i]
 		if !isStored(p) {
 			continue
 		}
