@@ -55,6 +55,7 @@ func OpenRevisions(dir string) (*Revisions, []error, error) {
 	r := &Revisions{dir: dir, now: time.Now, next: 1, old: map[uint32]*retired{}}
 	known := map[uint32]*Rows{}
 	var broken []error
+	var last *Rows
 	for _, n := range names {
 		base, ok := strings.CutSuffix(n.Name(), rowsSuffix)
 		if !ok {
@@ -75,7 +76,8 @@ func OpenRevisions(dir string) (*Revisions, []error, error) {
 			os.Rename(path, path+".broken")
 			continue
 		}
-		known[uint32(seq)] = rows
+		rows.share(last)
+		known[uint32(seq)], last = rows, rows
 		r.old[uint32(seq)] = &retired{since: r.now()}
 	}
 	r.known.Store(&known)

@@ -10,7 +10,8 @@ import (
 
 // TestSnapshotsThatDifferInLittleShareTheirRows keeps a stream of changes of a large set from holding every set whole.
 func TestSnapshotsThatDifferInLittleShareTheirRows(t *testing.T) {
-	r, _, err := emitter.OpenRevisions(t.TempDir())
+	folder := t.TempDir()
+	r, _, err := emitter.OpenRevisions(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,5 +58,12 @@ func TestSnapshotsThatDifferInLittleShareTheirRows(t *testing.T) {
 		if n := r.SharedForTest(first, next); n != c.want {
 			t.Errorf("%s: %d rows are shared, want %d", c.name, n, c.want)
 		}
+	}
+	again, _, err := emitter.OpenRevisions(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := again.SharedForTest(first, first+1); n != 999 {
+		t.Errorf("in the next life: %d rows are shared, want 999", n)
 	}
 }
