@@ -195,7 +195,7 @@ func TestBothEnginesAgree(t *testing.T) {
 //
 //	go test ./rules/native -run '^$' -fuzz FuzzDifferential -fuzztime 30m
 func FuzzDifferential(f *testing.F) {
-	for s := range int64(8) {
+	for s := range int64(24) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, seed int64) { differ(t, seed, &tally{}) })
