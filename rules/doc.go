@@ -6,6 +6,10 @@
 // reports every problem it finds, each with its place; what an evaluation makes of a request never depends on the order
 // in which files were found, nor on what other requests did.
 //
+// A Loader compiles of each set only what was not in the one before. Structured policies that nothing else looks at lie
+// apart: they become the native engine's rules without OPA (see expr.go and apart.go), and topdown over them is made when
+// it is needed. All else is a world (world.go), which OPA compiles together.
+//
 // The merge never changes an answer or an error. Where it cannot promise that for a set of rules (see merge.go), the set
 // stays where it is and is asked by itself; and an evaluation that met an error is done again set by set, so that the
 // errors reported are those of the policies' own packages.

@@ -259,6 +259,8 @@ func BenchmarkLoadByEngine(b *testing.B) {
 		root := dir(b, map[string]string{"a.json": `{"policy_id":"a","rules":[` + strings.Join(rs, ",") + `]}`})
 		for _, e := range []rules.Engine{rules.EngineTopdown, rules.EngineNative} {
 			b.Run(fmt.Sprintf("rules=%d/engine=%s", n, e), func(b *testing.B) {
+				start := cpuTime()
+				defer func() { b.ReportMetric(float64((cpuTime()-start).Microseconds())/1000/float64(b.N), "cpu_ms/op") }()
 				for b.Loop() {
 					if _, err := rules.Load(context.Background(), rules.Options{Paths: []string{root}, Engine: e}); err != nil {
 						b.Fatal(err)

@@ -20,7 +20,7 @@ import (
 	"thymus/pdp/admin"
 )
 
-// manageFor is how long the management plane may take: a change of a set of 10,000 policies is compiled whole.
+// manageFor is how long the management plane may take: Rego that looks at 10,000 policies is compiled with all of them.
 const manageFor = 5 * time.Minute
 
 // managementFlags say where a running sidecar is managed, and by whose token.
