@@ -2,9 +2,11 @@ package rules_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"thymus/pdp"
@@ -125,4 +127,38 @@ func TestManyAskForWhatLiesApartAtOnce(t *testing.T) {
 		}
 	}
 	done.Wait()
+}
+
+// TestTheShadowComparesWhatLiesApartWithEverythingInOne has topdown, over all policies compiled in one, answer what the
+// native engine answered of pieces: numbers of rows and policies are the same.
+func TestTheShadowComparesWhatLiesApartWithEverythingInOne(t *testing.T) {
+	r := source{rand.New(rand.NewPCG(3, 9))}
+	s := &shelf{r: r, list: map[string]rules.Source{"q": stored("q", regoTexts[5])}}
+	for range 30 {
+		s.change()
+	}
+	s.list["q"] = stored("q", regoTexts[5])
+	o := s.options()
+	o.ShadowRate, o.OnDifference = 1, rules.OnDifferenceTopdown
+	o.Difference = func(d rules.Difference) { t.Errorf("%s: native %s, topdown %s", d.Input, d.Native, d.Topdown) }
+	synctest.Test(t, func(t *testing.T) {
+		set, err := rules.Load(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		matched := 0
+		for range 40 {
+			in := tape(t, jsonText(r.input()))
+			if matches(set, in) != "" {
+				matched++
+			}
+			synctest.Wait()
+			var res pdp.Result
+			set.Snapshot.Eval.Value(set.Snapshot.Eval.Query([]string{"policies", "p1"}), in, false, nil, &res)
+			synctest.Wait()
+		}
+		if st := set.Engine.Stats(); st.Shadowed < 60 || st.Different > 0 || st.Unsteady > 0 || matched < 10 {
+			t.Errorf("%d matched, %+v", matched, st)
+		}
+	})
 }
