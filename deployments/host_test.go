@@ -126,9 +126,7 @@ exec chroot --userspec="$user" "$root" "$@"`
 	if err := exec.Command("unshare", "--mount", "true").Run(); err != nil {
 		absent(t, fmt.Sprintf("no mount namespace is to be had: %v", err))
 	}
-	for _, e := range final["ENV"] {
-		cmd.Env = append(cmd.Env, e)
-	}
+	cmd.Env = append(cmd.Env, final["ENV"]...)
 	cmd.Env = append(cmd.Env, "PATH="+os.Getenv("PATH"))
 	ready := start(t, cmd)
 	resp, err := http.Get(fmt.Sprintf("http://%s/readyz", ready["diagnostics"]))

@@ -17,7 +17,6 @@ type teller struct {
 	r       *room
 	after   time.Duration
 	pending atomic.Int64
-	done    sync.WaitGroup
 }
 
 func (d *teller) Observe(rec *pdp.Record, _ func(*pdp.Event)) {

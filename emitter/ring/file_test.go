@@ -183,12 +183,12 @@ func TestAFileCutShortIsLengthenedAndItsRestIsKept(t *testing.T) {
 // A kill while the file was being made leaves nothing of it.
 func TestAFileHalfMadeIsMadeAgain(t *testing.T) {
 	o := fileOptions(t)
-	r, rec := open(t, o)
+	r, _ := open(t, o)
 	r.Append(pdp.ClassAllow, make([]byte, 100))
 	r.Append(pdp.ClassAllow, make([]byte, r.MaxRecord()+1))
 	copy(r.Image(), "THYMAKE\x01")
 	r.Close()
-	r, rec = open(t, o)
+	r, rec := open(t, o)
 	if !rec.Fresh || rec.Aside != "" || shed(r) != 0 || r.Tail() != 0 || r.Control(0).Load() != 0 {
 		t.Fatalf("%+v, shed %v, tail %d", rec, r.Shed(), r.Tail())
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"thymus/pdp"
 )
@@ -38,7 +39,7 @@ type State struct {
 func Open(path string, pub Publisher, journaled uint64) (*State, error) {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second})
 	if err != nil {
-		if errors.Is(err, bbolt.ErrTimeout) {
+		if errors.Is(err, bolterrors.ErrTimeout) {
 			err = errors.New("another process holds it")
 		}
 		return nil, fmt.Errorf("open state %s: %w", path, err)

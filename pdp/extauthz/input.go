@@ -9,7 +9,6 @@ import (
 
 // The spans of fixed that inputs are laid out with, computed once and never written again.
 var (
-	keyAttributes  = word("attributes")
 	keySubject     = word("subject")
 	keyType        = word("type")
 	keyID          = word("id")

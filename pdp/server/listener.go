@@ -25,10 +25,9 @@ func refusal(status int) []byte {
 // listener is what fasthttp accepts from: it knows the peer, keeps to the limit and lives through errors that pass.
 type listener struct {
 	net.Listener
-	s     *Server
-	tls   *tls.Config
-	uids  []uint32 // of peers on a Unix socket; empty: any
-	creds bool
+	s    *Server
+	tls  *tls.Config
+	uids []uint32 // of peers on a Unix socket; empty: any
 }
 
 // Accept is called by one goroutine.

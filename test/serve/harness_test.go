@@ -4,6 +4,7 @@ package serve_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
@@ -93,7 +94,9 @@ func tlsClient(t *testing.T, c *tls.Config) *http.Client {
 }
 
 func unixClient(t *testing.T, path string) *http.Client {
-	return harness.Client(t, &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", path) }})
+	return harness.Client(t, &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}})
 }
 
 // evaluate asks natively.
