@@ -201,7 +201,9 @@ func TestAnswersThatAreNoKeysLeaveTheLastOnes(t *testing.T) {
 		{"a secret", func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, `{"keys":[{"kty":"oct","kid":"k","k":"c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"}]}`)
 		}},
-		{"a redirect to http", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://"+r.Host+"/keys", http.StatusFound) }},
+		{"a redirect to http", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://"+r.Host+"/keys", http.StatusFound)
+		}},
 		{"more than a megabyte", func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, string(good)+strings.Repeat(" ", 1<<20))
 		}},
