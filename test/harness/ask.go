@@ -60,22 +60,7 @@ func Client(t testing.TB, tr *http.Transport) *http.Client {
 	return &http.Client{Transport: tr, Timeout: time.Minute}
 }
 
-// Eventually looks a hundred times a second until ok says yes, and tells how long that took.
-func Eventually(t testing.TB, within time.Duration, what string, ok func() bool) time.Duration {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	begin := time.Now()
-	for ; time.Since(begin) < within; <-tick.C {
-		if ok() {
-			return time.Since(begin)
-		}
-	}
-	t.Fatalf("not within %s: %s", within, what)
-	return 0
-}
-
-// Write writes a file, and makes the folders above it.
+// Write writes a file that is this user's alone, and makes the folders above it.
 func Write(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,16 +19,21 @@ import (
 // readyWithin is how long a start may take, on a machine that does much else.
 const readyWithin = time.Minute
 
+// endsWithin is how long one that is killed may take to be gone.
+const endsWithin = 30 * time.Second
+
 // Process is one life of the program. Its methods may be called from many goroutines at once; those that can end the test
 // only from its own.
 type Process struct {
 	Ready map[string]any // the ready line
 	Took  time.Duration  // from exec to the ready line
 
-	t    testing.TB
-	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
-	err  error         // how; after done
+	t     testing.TB
+	cmd   *exec.Cmd
+	group bool          // it leads a group of processes, which is killed as one
+	ready chan struct{} // closed with the ready line
+	done  chan struct{} // closed when it has ended
+	err   error         // how; after done
 
 	mu  sync.Mutex
 	log strings.Builder
@@ -36,34 +43,76 @@ type Process struct {
 // log where the test has failed.
 func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
-	p := &Process{t: t, cmd: cmd, done: make(chan struct{})}
-	stderr, err := cmd.StderrPipe()
+	p := launch(t, cmd, false)
+	p.until(p.ready, "ready")
+	return p
+}
+
+// Listen runs any program, a proxy say, until somebody listens at addr. Its log is both outputs; it is killed with the
+// processes that it has started.
+func Listen(t testing.TB, addr string, cmd *exec.Cmd) *Process {
+	t.Helper()
+	p := launch(t, cmd, true)
+	stop, open := make(chan struct{}), make(chan struct{})
+	defer close(stop)
+	go func() {
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			if c, err := net.Dial("tcp", addr); err == nil {
+				_ = c.Close()
+				close(open)
+				return
+			}
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	p.until(open, "listening at "+addr)
+	return p
+}
+
+func launch(t testing.TB, cmd *exec.Cmd, other bool) *Process {
+	t.Helper()
+	p := &Process{t: t, cmd: cmd, group: other, ready: make(chan struct{}), done: make(chan struct{})}
+	out, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if other {
+		cmd.Stdout = cmd.Stderr
+		lead(cmd)
 	}
 	begin := time.Now()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ready := make(chan struct{})
-	go p.read(stderr, ready, begin)
+	go p.read(out, begin)
 	t.Cleanup(func() {
 		p.Kill()
 		if t.Failed() {
-			t.Logf("log of the sidecar:\n%s", p.Log())
+			t.Logf("log of %s:\n%s", filepath.Base(cmd.Path), p.Log())
 		}
 	})
-	select {
-	case <-ready:
-	case <-p.done:
-		t.Fatalf("it ended before it was ready: %v", p.err)
-	case <-time.After(readyWithin):
-		t.Fatalf("it is not ready after %s", readyWithin)
-	}
 	return p
 }
 
-func (p *Process) read(r io.Reader, ready chan struct{}, begin time.Time) {
+// until waits for what says that it is in a state.
+func (p *Process) until(yes <-chan struct{}, state string) {
+	p.t.Helper()
+	select {
+	case <-yes:
+	case <-p.done:
+		p.t.Fatalf("%s ended before it was %s: %v", filepath.Base(p.cmd.Path), state, p.err)
+	case <-time.After(readyWithin):
+		p.t.Fatalf("%s is not %s after %s", filepath.Base(p.cmd.Path), state, readyWithin)
+	}
+}
+
+func (p *Process) read(r io.Reader, begin time.Time) {
 	defer close(p.done)
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
@@ -71,7 +120,7 @@ func (p *Process) read(r io.Reader, ready chan struct{}, begin time.Time) {
 		line := map[string]any{}
 		if !said && json.Unmarshal(lines.Bytes(), &line) == nil && line["message"] == "ready" {
 			said, p.Ready, p.Took = true, line, time.Since(begin)
-			close(ready)
+			close(p.ready)
 		}
 		p.mu.Lock()
 		p.log.WriteString(lines.Text() + "\n")
@@ -119,12 +168,28 @@ func (p *Process) Signal(s os.Signal) {
 }
 
 // Shoot is kill -9 without waiting for the end.
-func (p *Process) Shoot() { _ = p.cmd.Process.Kill() } // it may have ended
+func (p *Process) Shoot() {
+	select {
+	case <-p.done: // its id may be another's by now
+		return
+	default:
+	}
+	if p.group {
+		killAll(p.cmd)
+		return
+	}
+	_ = p.cmd.Process.Kill() // it may have ended
+}
 
 // Kill ends it as a power cut would. It may be called again.
 func (p *Process) Kill() {
+	p.t.Helper()
 	p.Shoot()
-	<-p.done
+	select {
+	case <-p.done:
+	case <-time.After(endsWithin):
+		p.t.Errorf("%s was killed and is still there after %s", filepath.Base(p.cmd.Path), endsWithin)
+	}
 }
 
 // Ends waits for the end and gives the exit code, -1 where a signal ended it.
@@ -142,7 +207,7 @@ func (p *Process) Ends(within time.Duration) int {
 func (p *Process) Stop() {
 	p.t.Helper()
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended, which Ends says
-	if code := p.Ends(30 * time.Second); code != 0 {
+	if code := p.Ends(endsWithin); code != 0 {
 		p.t.Errorf("it ended with %d", code)
 	}
 }

@@ -6,8 +6,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"thymus/test/harness"
 )
 
 // probe asks for distinct things that nobody may have, until one answer comes from the quarantine, and gives how many
@@ -30,7 +33,7 @@ func TestAProbingAgentIsQuarantined(t *testing.T) {
 		t.Fatal("the agent may do nothing to begin with")
 	}
 	s.probe("mallory", 8)
-	took := wait(t, 5*time.Second, "the next allowed call is denied by quarantine", func() bool {
+	took := harness.Eventually(t, 5*time.Second, "the next allowed call is denied by quarantine", func() bool {
 		d := s.ask("mallory", "admin", "read", "x")
 		if !d.Allowed && (d.Policy != "immune" || d.Rule != "quarantine") {
 			t.Fatalf("denied by %s/%s", d.Policy, d.Rule)
@@ -41,7 +44,7 @@ func TestAProbingAgentIsQuarantined(t *testing.T) {
 	if !s.ask("alice", "admin", "read", "x").Allowed {
 		t.Error("another agent is denied")
 	}
-	wait(t, 5*time.Second, "the threat", func() bool {
+	harness.Eventually(t, 5*time.Second, "the threat", func() bool {
 		return slices.ContainsFunc(s.threats(), func(x threatItem) bool {
 			return x.Type == "probing" && x.Source == "mallory" && x.Severity == "HIGH" && x.Status == "OPEN"
 		})
@@ -60,7 +63,7 @@ func TestAProbingAgentIsQuarantined(t *testing.T) {
 	if s.call("GET", "/v1/immune/protection", "", &p); p.Mode != "protect" || len(p.Actions) != 1 || p.Actions[0].Subject != "agent/mallory" {
 		t.Errorf("protection %+v", p)
 	}
-	wait(t, 5*time.Second, "the events are journaled", func() bool {
+	harness.Eventually(t, 5*time.Second, "the events are journaled", func() bool {
 		n := s.events()
 		return n["threat.detected"] >= 1 && n["immune.event_published"] >= 1 && n["immune.self_protection_triggered"] == 1
 	})
@@ -68,7 +71,7 @@ func TestAProbingAgentIsQuarantined(t *testing.T) {
 		t.Errorf("thymus_quarantined %v", n)
 	}
 
-	s.kill() // the quarantine outlives the process
+	s.Kill() // the quarantine outlives the process
 	s = start(t, dir, "immune.mode=protect")
 	if d := s.ask("mallory", "admin", "read", "x"); d.Policy != "immune" {
 		t.Fatalf("after a kill it is answered by %s/%s", d.Policy, d.Rule)
@@ -93,7 +96,7 @@ func TestAProbingAgentIsQuarantined(t *testing.T) {
 		t.Error("it is denied after its release")
 	}
 	s.ask("mallory", "nobody", "open", "vault/1") // its windows were cleared: one denial is one
-	s.stop()
+	s.Stop()
 	s = start(t, dir, "immune.mode=protect") // and what the journal has of it before is not held against it
 	time.Sleep(300 * time.Millisecond)
 	if !s.ask("mallory", "admin", "read", "x").Allowed || len(s.quarantined()) != 0 {
@@ -112,7 +115,7 @@ func TestObserveOnlySays(t *testing.T) {
 	if denied, d := s.probe("mallory", 30); denied != 30 {
 		t.Fatalf("after %d denials: %+v", denied, d)
 	}
-	wait(t, 5*time.Second, "it says what it would do", func() bool { return s.said("would quarantine the agent for 15m0s") != nil })
+	harness.Eventually(t, 5*time.Second, "it says what it would do", func() bool { return s.said("would quarantine the agent for 15m0s") != nil })
 	if !s.ask("mallory", "admin", "read", "x").Allowed || len(s.quarantined()) != 0 {
 		t.Error("it acted")
 	}
@@ -143,13 +146,13 @@ func TestObserveOnlySays(t *testing.T) {
 func TestTheBoundsOfSelfProtection(t *testing.T) {
 	s := start(t, t.TempDir(), "immune.mode=protect", "immune.exempt=deployer", "immune.max_quarantined=1", "detect.fleet.at_least=50")
 	s.probe("deployer", 20)
-	wait(t, 5*time.Second, "the exempt one's threat", func() bool {
+	harness.Eventually(t, 5*time.Second, "the exempt one's threat", func() bool {
 		return slices.ContainsFunc(s.threats(), func(x threatItem) bool { return x.Source == "deployer" && x.Severity == "HIGH" })
 	})
 	s.probe("first", 20)
-	wait(t, 5*time.Second, "the first is quarantined", func() bool { return slices.Equal(s.quarantined(), []string{"agent/first"}) })
+	harness.Eventually(t, 5*time.Second, "the first is quarantined", func() bool { return slices.Equal(s.quarantined(), []string{"agent/first"}) })
 	s.probe("second", 20)
-	wait(t, 5*time.Second, "it says that there is no more room", func() bool {
+	harness.Eventually(t, 5*time.Second, "it says that there is no more room", func() bool {
 		return s.said("the agent is not quarantined: self-protection has 1 quarantined already, and 1 is the most") != nil
 	})
 	if q := s.quarantined(); !slices.Equal(q, []string{"agent/first"}) {
@@ -227,18 +230,18 @@ deny contains {"rule": "oops"} if input.action.name
 				}
 				before := s.ask("worker-1", "worker", "fetch", "x").Revision
 				put(s, denies)
-				wait(t, 5*time.Second, "the bad policy decides", func() bool { return s.ask("worker-1", "worker", "fetch", "x").Revision != before })
+				harness.Eventually(t, 5*time.Second, "the bad policy decides", func() bool { return s.ask("worker-1", "worker", "fetch", "x").Revision != before })
 				if mode == "observe" {
 					for range 25 {
 						s.fleet(1)
 					}
-					wait(t, 5*time.Second, "it says that it would go back", func() bool { return s.said("would return from policy revision") != nil })
+					harness.Eventually(t, 5*time.Second, "it says that it would go back", func() bool { return s.said("would return from policy revision") != nil })
 					if s.fleet(1) != 0 {
 						t.Error("it acted")
 					}
 				} else {
-					wait(t, 20*time.Second, "the policies go back", func() bool { return s.fleet(1) == 40 })
-					wait(t, 5*time.Second, "it is said", func() bool { return s.said("returned from policy revision") != nil })
+					harness.Eventually(t, 20*time.Second, "the policies go back", func() bool { return s.fleet(1) == 40 })
+					harness.Eventually(t, 5*time.Second, "it is said", func() bool { return s.said("returned from policy revision") != nil })
 					if r := s.ask("worker-1", "worker", "fetch", "x").Revision; r != before {
 						t.Errorf("revision %s, want %s", r, before)
 					}
@@ -259,8 +262,8 @@ deny contains {"rule": "oops"} if input.action.name
 					t.Errorf("no CRITICAL event says that the policy is suspect: %+v", s.immune())
 				}
 				if mode == "protect" && how == "by file" {
-					_ = s.cmd.Process.Signal(os.Signal(hangUp))
-					wait(t, 10*time.Second, "SIGHUP insists on the files", func() bool { return s.ask("worker-1", "worker", "fetch", "x").Revision != before })
+					s.Signal(syscall.SIGHUP)
+					harness.Eventually(t, 10*time.Second, "SIGHUP insists on the files", func() bool { return s.ask("worker-1", "worker", "fetch", "x").Revision != before })
 				}
 			})
 		}
@@ -281,8 +284,8 @@ func TestAPolicyThatFailsGoesBack(t *testing.T) {
 	write(t, path, good+`
 deny contains {"rule": "breaks"} if to_number(input.subject.id) > 1
 `)
-	wait(t, 5*time.Second, "the bad policy decides", func() bool { return s.ask("worker-1", "worker", "fetch", "x").Revision != before })
-	wait(t, 20*time.Second, "the policies go back", func() bool { return s.fleet(1) == 40 })
+	harness.Eventually(t, 5*time.Second, "the bad policy decides", func() bool { return s.ask("worker-1", "worker", "fetch", "x").Revision != before })
+	harness.Eventually(t, 20*time.Second, "the policies go back", func() bool { return s.fleet(1) == 40 })
 	if r := s.ask("worker-1", "worker", "fetch", "x").Revision; r != before {
 		t.Errorf("revision %s, want %s", r, before)
 	}
@@ -300,8 +303,8 @@ func TestADecoyIsTouchedOnce(t *testing.T) {
 	if !s.ask("mallory", "admin", "read", "payroll").Allowed {
 		t.Fatal("the touch itself is the policy's business")
 	}
-	wait(t, 5*time.Second, "who touched it is quarantined", func() bool { return slices.Equal(s.quarantined(), []string{"agent/mallory"}) })
-	wait(t, 5*time.Second, "the threat is critical", func() bool {
+	harness.Eventually(t, 5*time.Second, "who touched it is quarantined", func() bool { return slices.Equal(s.quarantined(), []string{"agent/mallory"}) })
+	harness.Eventually(t, 5*time.Second, "the threat is critical", func() bool {
 		return slices.ContainsFunc(s.threats(), func(x threatItem) bool { return x.Type == "decoy_touched" && x.Severity == "CRITICAL" })
 	})
 }
@@ -314,15 +317,15 @@ func TestAKillLosesNoFinding(t *testing.T) {
 		s := start(t, dir, "immune.mode=protect")
 		s.probe("mallory", 8)
 		time.Sleep(time.Duration(round) * 2 * time.Millisecond)
-		s.kill()
+		s.Kill()
 		s = start(t, dir, "immune.mode=protect")
-		wait(t, 5*time.Second, "it is quarantined", func() bool { return slices.Equal(s.quarantined(), []string{"agent/mallory"}) })
-		wait(t, 5*time.Second, "its threat is there", func() bool {
+		harness.Eventually(t, 5*time.Second, "it is quarantined", func() bool { return slices.Equal(s.quarantined(), []string{"agent/mallory"}) })
+		harness.Eventually(t, 5*time.Second, "its threat is there", func() bool {
 			return slices.ContainsFunc(s.threats(), func(x threatItem) bool { return x.Type == "probing" })
 		})
-		s.kill()
+		s.Kill()
 		s = start(t, dir, "immune.mode=protect")
-		wait(t, 5*time.Second, "the act is on record", func() bool { return s.events()["immune.self_protection_triggered"] > 0 })
+		harness.Eventually(t, 5*time.Second, "the act is on record", func() bool { return s.events()["immune.self_protection_triggered"] > 0 })
 		n := 0
 		for _, x := range s.threats() {
 			if x.Type == "probing" {
@@ -332,6 +335,6 @@ func TestAKillLosesNoFinding(t *testing.T) {
 		if e := s.events(); n != 1 || e["immune.self_protection_triggered"] != 1 || e["threat.detected"] != len(s.threats()) {
 			t.Errorf("round %d: %d threats of one incident, events %v", round, n, e)
 		}
-		s.stop()
+		s.Stop()
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"thymus/test/harness"
 )
 
 // Where masks take the names from the journal a start cannot read there what was going on. A kill in the middle of a
@@ -21,22 +23,22 @@ func TestAKillHidesNoProbeBehindAMask(t *testing.T) {
 			}
 			probe(0, 5)
 			time.Sleep(1500 * time.Millisecond) // what is going on is kept once a second
-			s.kill()
+			s.Kill()
 			s = start(t, dir, "immune.mode=protect", "events.mask="+mask)
 			if len(s.quarantined()) != 0 {
 				t.Fatal("five denials are no probe")
 			}
 			probe(5, 8)
-			wait(t, 5*time.Second, "it is quarantined", func() bool { return slices.Equal(s.quarantined(), []string{"agent/mallory"}) })
-			wait(t, 5*time.Second, "the threat", func() bool { return len(s.threats()) == 1 })
+			harness.Eventually(t, 5*time.Second, "it is quarantined", func() bool { return slices.Equal(s.quarantined(), []string{"agent/mallory"}) })
+			harness.Eventually(t, 5*time.Second, "the threat", func() bool { return len(s.threats()) == 1 })
 			time.Sleep(1500 * time.Millisecond)
-			s.kill()
+			s.Kill()
 			s = start(t, dir, "immune.mode=protect", "events.mask="+mask)
 			if code := s.call("DELETE", "/v1/immune/quarantine/mallory", "", nil); code != 204 {
 				t.Fatalf("release: %d", code)
 			}
 			s.ask("mallory", "nobody", "open", "vault/1")
-			s.kill() // before what is kept knows of the release
+			s.Kill() // before what is kept knows of the release
 			s = start(t, dir, "immune.mode=protect", "events.mask="+mask)
 			probe(2, 5)
 			time.Sleep(200 * time.Millisecond)

@@ -1,77 +1,19 @@
 package loop_test
 
 import (
-	"bufio"
-	"io"
-	"net"
-	"os"
-	"os/exec"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"thymus/test/harness"
 )
-
-type redis struct {
-	t    *testing.T
-	dir  string
-	port string
-	cmd  *exec.Cmd
-}
-
-func startRedis(t *testing.T) *redis {
-	t.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		if os.Getenv("REQUIRE_REAL") == "1" {
-			t.Fatal("redis-server is not installed")
-		}
-		t.Skip("redis-server is not installed")
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	ln.Close()
-	r := &redis{t: t, dir: t.TempDir(), port: port}
-	r.start()
-	t.Cleanup(r.kill)
-	return r
-}
-
-func (r *redis) start() {
-	r.t.Helper()
-	r.cmd = exec.Command("redis-server", "--port", r.port, "--bind", "127.0.0.1", "--dir", r.dir, "--appendonly", "yes",
-		"--appendfsync", "always", "--save", "")
-	if err := r.cmd.Start(); err != nil {
-		r.t.Fatal(err)
-	}
-	wait(r.t, 10*time.Second, "redis answers", func() bool {
-		c, err := net.Dial("tcp", "127.0.0.1:"+r.port)
-		if err != nil {
-			return false
-		}
-		defer c.Close()
-		_, _ = io.WriteString(c, "PING\r\n")
-		line, _ := bufio.NewReader(c).ReadString('\n')
-		return strings.HasPrefix(line, "+PONG")
-	})
-}
-
-func (r *redis) kill() {
-	if r.cmd != nil {
-		_ = r.cmd.Process.Kill()
-		_ = r.cmd.Wait()
-		r.cmd = nil
-	}
-}
 
 // Two sidecars see one registry. While its Redis is dead, threats are read as last known and changes are refused with
 // 503, decisions and quarantine do not notice, and what was detected meanwhile is there once it is back.
 func TestTwoSidecarsShareOneRegistry(t *testing.T) {
-	r := startRedis(t)
-	store := "threats.store=redis://127.0.0.1:" + r.port
+	r := harness.NewRedis(t)
+	store := "threats.store=redis://" + r.Addr
 	a, b := start(t, t.TempDir(), "immune.mode=protect", store), start(t, t.TempDir(), "immune.mode=protect", store)
 	var made threatItem
 	if code := a.call("POST", "/v1/threats", `{"type":"by_hand","source":"ops","severity":"LOW"}`, &made); code != 201 {
@@ -81,7 +23,7 @@ func TestTwoSidecarsShareOneRegistry(t *testing.T) {
 	found := func(s *sidecar, source string) bool {
 		return slices.ContainsFunc(s.threats(), func(x threatItem) bool { return x.Source == source && x.Type == "probing" })
 	}
-	wait(t, 5*time.Second, "b sees what a detected", func() bool { return found(b, "mallory") })
+	harness.Eventually(t, 5*time.Second, "b sees what a detected", func() bool { return found(b, "mallory") })
 	if code := b.call("PATCH", "/v1/threats/"+made.ID, `{"status":"CLOSED"}`, nil); code != 200 {
 		t.Fatalf("%d", code)
 	}
@@ -92,7 +34,7 @@ func TestTwoSidecarsShareOneRegistry(t *testing.T) {
 	if code := a.call("PATCH", "/v1/threats/"+made.ID, `{"status":"OPEN"}`, nil); code != 409 {
 		t.Errorf("a move back: %d", code)
 	}
-	wait(t, 5*time.Second, "events are journaled where the change was made", func() bool {
+	harness.Eventually(t, 5*time.Second, "events are journaled where the change was made", func() bool {
 		return a.events()["threat.detected"] >= 2 && b.events()["threat.mitigated"] == 1
 	})
 	if n := b.events()["threat.detected"]; n != 0 {
@@ -122,8 +64,8 @@ func TestTwoSidecarsShareOneRegistry(t *testing.T) {
 			decisions.Add(1)
 		}
 	}()
-	r.kill()
-	wait(t, 5*time.Second, "it is noticed", func() bool { return b.metric("thymus_threat_store_up") == 0 })
+	r.Kill()
+	harness.Eventually(t, 5*time.Second, "it is noticed", func() bool { return b.metric("thymus_threat_store_up") == 0 })
 	if len(b.threats()) < 2 {
 		t.Error("the last known state is not served")
 	}
@@ -132,9 +74,9 @@ func TestTwoSidecarsShareOneRegistry(t *testing.T) {
 		t.Errorf("a change while it is away: %d %q", code, problem.Detail)
 	}
 	b.probe("trudy", 20)
-	wait(t, 5*time.Second, "quarantine does without Redis", func() bool { return slices.Contains(b.quarantined(), "agent/trudy") })
-	r.start()
-	took := wait(t, 10*time.Second, "what was found meanwhile is there", func() bool { return found(a, "trudy") })
+	harness.Eventually(t, 5*time.Second, "quarantine does without Redis", func() bool { return slices.Contains(b.quarantined(), "agent/trudy") })
+	r.Start()
+	took := harness.Eventually(t, 10*time.Second, "what was found meanwhile is there", func() bool { return found(a, "trudy") })
 	if code := b.call("POST", "/v1/threats", `{"type":"x","source":"y","severity":"LOW"}`, nil); code != 201 {
 		t.Errorf("a change after its return: %d", code)
 	}
@@ -145,7 +87,7 @@ func TestTwoSidecarsShareOneRegistry(t *testing.T) {
 	}
 	t.Logf("%d decisions all the while; what was found meanwhile was there %s after the return", decisions.Load(), took)
 	total := len(a.threats())
-	wait(t, 5*time.Second, "every threat is told of, by one of them", func() bool {
+	harness.Eventually(t, 5*time.Second, "every threat is told of, by one of them", func() bool {
 		return a.events()["threat.detected"]+b.events()["threat.detected"] >= total
 	})
 	if n := a.events()["threat.detected"] + b.events()["threat.detected"]; n != total {

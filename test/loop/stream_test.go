@@ -88,7 +88,7 @@ func TestTheLoopIsSeenOnTheStream(t *testing.T) {
 		}
 		seen[last.event]++
 	}
-	s.stop()
+	s.Stop()
 	for range loop { // what was on its way when it ended; it ends
 	}
 	s = start(t, dir, "immune.mode=protect")

@@ -1,5 +1,0 @@
-package loop_test
-
-import "syscall"
-
-const hangUp = syscall.SIGHUP
