@@ -39,6 +39,7 @@ type immunity struct {
 	shedding  atomic.Bool                       // records of plain allows are left out
 	blind     bool                              // the journal does not say who did what: see blinded
 	kept      windows                           // where the journal does not
+	sealer    sealer                            // of what is kept
 	told      atomic.Bool                       // nothing was found since the responder was last seen idle
 
 	cancel context.CancelFunc
@@ -58,6 +59,9 @@ func (s *sidecar) openImmunity() error {
 	m.tell = m.found
 	m.revisions.Store(&map[uint32]string{})
 	m.told.Store(true)
+	if m.sealer, err = newSealer(secret, "thymus "+windowsFile); err != nil {
+		return key("dir", err)
+	}
 	sum := sha256.Sum256(secret)
 	o := detect.Options{Config: detectConfig(&s.cfg.Detect), Revision: m.revision}
 	copy(o.Seed[:], sum[:])
@@ -196,6 +200,7 @@ func (m *immunity) start(ctx context.Context) {
 		if m.blind {
 			m.recallWindows()
 		} else {
+			m.dropWindows() // of a time with masks
 			m.replay()
 		}
 		m.s.recording.Watch(m)

@@ -12,10 +12,12 @@ import (
 	"thymus/internal/config"
 )
 
-// windowsFile holds what detection was in the middle of, where the journal's end cannot be looked at again.
+// windowsFile holds what detection was in the middle of, where the journal's end cannot be looked at again. It lies there
+// sealed: an incident that goes on knows its subject by name, as a threat and a quarantine need it, and this file is made
+// only where masks take names from what is written.
 const windowsFile = "detect.windows"
 
-// windows are what was kept last.
+// windows are what was kept last, before it was sealed.
 type windows struct {
 	bytes    []byte
 	revision string
@@ -33,8 +35,9 @@ func blinded(masks []config.Mask) bool {
 
 // keepWindows keeps what detection is in the middle of, about once a second. It belongs to one goroutine.
 func (m *immunity) keepWindows() {
+	b := make([]byte, 0, len(m.kept.bytes)+4<<10)
 	m.seeing.Lock()
-	b, revision := m.watcher.AppendWindows(nil), m.watcher.Revision()
+	b, revision := m.watcher.AppendWindows(b), m.watcher.Revision()
 	m.seeing.Unlock()
 	if bytes.Equal(b, m.kept.bytes) {
 		return
@@ -42,7 +45,7 @@ func (m *immunity) keepWindows() {
 	if revision != m.kept.revision {
 		m.memorise() // windows are good with a state of the same revision
 	}
-	if err := writeNew(filepath.Join(m.s.cfg.Dir, windowsFile), string(b)); err != nil {
+	if err := writeNew(filepath.Join(m.s.cfg.Dir, windowsFile), string(m.sealer.seal(b))); err != nil {
 		m.s.log.Warn().Err(err).Msg("what detection is in the middle of cannot be kept")
 		return
 	}
@@ -61,13 +64,24 @@ func (m *immunity) recallWindows() {
 		b, err = os.ReadFile(path)
 	}
 	if err == nil {
+		b, err = m.sealer.open(b)
+	}
+	if err == nil {
 		err = m.watcher.LoadWindows(b)
 	}
 	if err != nil {
 		m.s.log.Warn().Err(err).Msg("what detection was in the middle of cannot be read; windows begin anew")
+		m.dropWindows() // whatever it holds: it is of no use
 		return
 	}
 	for _, s := range m.s.stored.quarantine.ReleasedSince(st.ModTime().UnixNano()) {
 		m.watcher.Forget(s.Type, s.ID) // a kill came between the release and what is kept
+	}
+}
+
+// dropWindows removes what is kept, where nothing more will be: no names lie about that nobody needs.
+func (m *immunity) dropWindows() {
+	if err := os.Remove(filepath.Join(m.s.cfg.Dir, windowsFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		m.s.log.Warn().Err(err).Msg("what detection was in the middle of cannot be removed")
 	}
 }

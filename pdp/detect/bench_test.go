@@ -81,6 +81,26 @@ func BenchmarkObserve(b *testing.B) {
 	}
 }
 
+// How long windows take that are kept once a second, where masks blind the journal: records wait meanwhile.
+//
+//	go test -run '^$' -bench AppendWindows -count 6 ./pdp/detect | benchstat -
+func BenchmarkAppendWindows(b *testing.B) {
+	for _, subjects := range []int{1000, 100_000} {
+		b.Run(fmt.Sprintf("subjects=%d", subjects), func(b *testing.B) {
+			w, t := watcher(b, 0), newTraffic(subjects)
+			for range max(2*subjects, 20_000) {
+				w.Observe(t.next(), nil)
+			}
+			var dst []byte
+			b.ReportAllocs()
+			for b.Loop() {
+				dst = w.AppendWindows(dst[:0])
+			}
+			b.ReportMetric(float64(len(dst)), "bytes")
+		})
+	}
+}
+
 // What a record of each kind costs, 1,000 subjects.
 func BenchmarkKinds(b *testing.B) {
 	for _, k := range []struct {

@@ -7,15 +7,18 @@ import (
 )
 
 // What is going on just now, in bytes, little endian: for a start that cannot look at the journal's end again, because
-// names are masked there. It goes with the state of AppendState.
+// names are masked there. It goes with the state of AppendState. Of what calls hold it has hashes under the seed, apart
+// from the revision and the subjects of incidents: type and id are there as they are, since a finding that is taken back
+// or released later must name its subject though that one never calls again. So who keeps these bytes seals them.
 //
-//	 0  8    "thymwin1"
+//	 0  8    "thymwin2"
 //	 8  u64  hash of the magic under the seed
 //	16  u64  hash of what the configuration makes of windows: another one's mean nothing
 //	24  u32  length of the revision, r
 //	28  u32  number of suspects, n
 //	32  u32  number of incidents, m
-//	36  r    revision
+//	36  u32  number of subjects with a role, k
+//	40  r    revision
 //	    n times:
 //	       16  key
 //	       denials, paths: each i64 number of the newest bucket, 32 u16
@@ -25,8 +28,12 @@ import (
 //	       i64 start, last, told; u64 count, told count
 //	       u8  detector, rank, told rank, 1: open | 2: held | 4: candidate
 //	       u16 length of the type; type; u16 length of the id; id
+//	    k times:
+//	       16  key; u64 hash of the last role; i64 when
 //	    u32  CRC-32C of all before it
-const windowsMagic = "thymwin1"
+const windowsMagic = "thymwin2"
+
+const windowsFixed = 40 // bytes before the revision
 
 // shape is what the configuration makes of windows.
 func (d *Watcher) shape() uint64 {
@@ -45,8 +52,8 @@ func (d *Watcher) AppendWindows(dst []byte) []byte {
 	dst = le.AppendUint64(dst, d.shape())
 	dst = le.AppendUint32(dst, uint32(len(rev)))
 	counts := len(dst)
-	dst = append(le.AppendUint64(dst, 0), rev...)
-	var suspects, incidents uint32
+	dst = append(le.AppendUint32(le.AppendUint64(dst, 0), 0), rev...)
+	var suspects, incidents, roles uint32
 	for i, t := range d.suspectIndex.tags {
 		if s := &d.suspects[i]; t != 0 && s.gen == d.gen {
 			suspects++
@@ -62,8 +69,18 @@ func (d *Watcher) AppendWindows(dst []byte) []byte {
 		incidents++
 		dst = d.incidents[i].append(appendKey(dst, d.incidentIndex.keys[i]))
 	}
+	if d.c.RoleChange.Enabled {
+		oldest := max(d.activated, d.now-us(d.c.RoleChange.Window))
+		for i, t := range d.index.tags {
+			if s := &d.subjects[i]; t != 0 && s.role != 0 && s.roleAt >= oldest {
+				roles++
+				dst = le.AppendUint64(le.AppendUint64(appendKey(dst, d.index.keys[i]), s.role), uint64(s.roleAt))
+			}
+		}
+	}
 	le.PutUint32(dst[counts:], suspects)
 	le.PutUint32(dst[counts+4:], incidents)
+	le.PutUint32(dst[counts+8:], roles)
 	return le.AppendUint32(dst, crc32.Checksum(dst[start:], crc32.MakeTable(crc32.Castagnoli)))
 }
 

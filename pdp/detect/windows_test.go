@@ -39,6 +39,7 @@ func TestARestartGoesOnWithItsWindows(t *testing.T) {
 			if n%3 == 0 {
 				b.call("confused", flagged(pdp.FlagPathDiffers))
 			}
+			b.call("hopper", as(fmt.Sprint("role-", n/40)))
 			b.call("quiet-1")
 			b.wait(700 * time.Millisecond)
 		}
@@ -127,9 +128,9 @@ func TestMalformedWindowsAreRefusedWhole(t *testing.T) {
 		}
 	}
 	for _, short := range []int{0, 1, 10, 100, len(good) / 2, len(good) - 41} { // a checksum that is right, and counts that are not
-		body := bytes.Clone(good[36 : len(good)-4])
+		body := bytes.Clone(good[40 : len(good)-4])
 		n := newBox(t, nil)
-		if err := n.w.LoadWindows(detect.Checked(append(bytes.Clone(good[:36]), body[:short]...))); !errors.Is(err, detect.ErrState) {
+		if err := n.w.LoadWindows(detect.Checked(append(bytes.Clone(good[:40]), body[:short]...))); !errors.Is(err, detect.ErrState) {
 			t.Errorf("%d bytes of %d: %v", short, len(body), err)
 		}
 		if got := n.w.AppendWindows(nil); !bytes.Equal(got, empty) {

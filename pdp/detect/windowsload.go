@@ -11,11 +11,10 @@ import (
 // state's is left out, as an activation would.
 func (d *Watcher) LoadWindows(b []byte) error {
 	le := binary.LittleEndian
-	const fixed = 36
 	switch {
 	case d.stats.Records > 0:
 		return fmt.Errorf("%w: loaded after the first record", ErrState)
-	case len(b) < fixed+4 || string(b[:8]) != windowsMagic:
+	case len(b) < windowsFixed+4 || string(b[:8]) != windowsMagic:
 		return fmt.Errorf("%w: no windows", ErrState)
 	case crc32.Checksum(b[:len(b)-4], crc32.MakeTable(crc32.Castagnoli)) != le.Uint32(b[len(b)-4:]):
 		return fmt.Errorf("%w: checksum", ErrState)
@@ -25,7 +24,7 @@ func (d *Watcher) LoadWindows(b []byte) error {
 		return fmt.Errorf("%w: of another configuration", ErrState)
 	}
 	for _, load := range []bool{false, true} { // look first, so that nothing is taken of what is not whole
-		r := reader{b: b[fixed : len(b)-4]}
+		r := reader{b: b[windowsFixed : len(b)-4]}
 		rev := string(r.take(int(le.Uint32(b[24:]))))
 		load = load && rev == d.revision
 		for n := le.Uint32(b[28:]); n > 0 && !r.bad; n-- {
@@ -33,6 +32,9 @@ func (d *Watcher) LoadWindows(b []byte) error {
 		}
 		for n := le.Uint32(b[32:]); n > 0 && !r.bad; n-- {
 			d.loadIncident(&r, load)
+		}
+		for n := le.Uint32(b[36:]); n > 0 && !r.bad; n-- {
+			d.loadRole(&r, load)
 		}
 		if r.bad || len(r.b) > 0 {
 			return fmt.Errorf("%w: not what it announces", ErrState)
@@ -102,6 +104,24 @@ func (d *Watcher) loadIncident(r *reader, load bool) {
 	d.incidents[i] = in
 	d.incidentIndex.put(i, k, in.last, uint32(in.rank)+1)
 	d.setHeld(&d.incidents[i], x[3]&2 != 0)
+}
+
+// loadRole gives a subject its last role back, one too that has come since the state was kept.
+func (d *Watcher) loadRole(r *reader, load bool) {
+	k, role, at := r.key(), r.u64(), int64(r.u64())
+	if !load || r.bad {
+		return
+	}
+	i := d.index.find(k)
+	if i < 0 {
+		if i = d.index.victim(k, d.now, 0); i < 0 {
+			d.stats.Untracked++
+			return
+		}
+		d.subjects[i] = subject{first: at, last: at}
+		d.index.put(i, k, at, 0)
+	}
+	d.subjects[i].role, d.subjects[i].roleAt = role, at
 }
 
 func (c *counter) load(r *reader) {
