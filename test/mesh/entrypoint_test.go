@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"thymus/test/harness"
 )
 
 // objects is a policy as one writes it for opa-envoy-plugin. Where no rule matches its value is undefined.
@@ -169,8 +172,8 @@ func rich(t *testing.T, p proxy, grpc bool) {
 		t.Errorf("the query is %q", query)
 	}
 	id := h.Get("X-Thymus-Decision-Id")
-	eventually(t, "the access log has the decision's metadata", func() bool {
-		for line := range strings.Lines(p.child.log()) {
+	harness.Eventually(t, 20*time.Second, "the access log has the decision's metadata", func() bool {
+		for line := range strings.Lines(p.life.Log()) {
 			if strings.Contains(line, id) {
 				return strings.Contains(line, `"team":7`) && strings.Contains(line, `"code":"OK-1"`)
 			}

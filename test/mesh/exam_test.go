@@ -5,6 +5,9 @@ package mesh_test
 import (
 	"encoding/json"
 	"testing"
+	"time"
+
+	"thymus/test/harness"
 )
 
 // exam is the policy that every proxy is examined with. Its addresses and schemes are what a client would forge.
@@ -125,7 +128,7 @@ func sit(t *testing.T, p proxy, s *sidecar, gone int) {
 	})
 	t.Run("without Thymus nothing passes, and with it again it does", func(t *testing.T) {
 		p.t = t
-		s.child.kill()
+		s.life.Kill()
 		for range 5 {
 			if r := p.stopped("GET", "/shop", ""); r.status != gone {
 				t.Errorf("a client is told %d, want %d", r.status, gone)
@@ -134,7 +137,7 @@ func sit(t *testing.T, p proxy, s *sidecar, gone int) {
 		s.t = t
 		s.start()
 		t.Cleanup(func() {}) // the sidecar's end is the last of this test
-		eventually(t, "nothing passes after Thymus came back", func() bool {
+		harness.Eventually(t, 20*time.Second, "nothing passes after Thymus came back", func() bool {
 			r, err := send(p.addr, "GET", "/shop", "")
 			return err == nil && r.app != nil
 		})

@@ -15,6 +15,8 @@ import (
 	auth "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
+
+	"thymus/test/harness"
 )
 
 // unasked is the shipped configuration without its ext_authz filter.
@@ -29,9 +31,9 @@ func unasked(t testing.TB, s *sidecar, app string) proxy {
 	if !ok || i < 0 {
 		t.Fatal("the filter is not where it is looked for")
 	}
-	listen := port(t)
+	listen := harness.FreePort(t)
 	config := strings.NewReplacer("address: 0.0.0.0, port_value: 10000", "address: 127.0.0.1, port_value: "+listen,
-		"port_value: 9901", "port_value: "+port(t), "port_value: 8080", "port_value: "+app).Replace(before + rest[i:])
+		"port_value: 9901", "port_value: "+harness.FreePort(t), "port_value: 8080", "port_value: "+app).Replace(before + rest[i:])
 	return startEnvoy(t, envoyProgram(t), config, listen)
 }
 

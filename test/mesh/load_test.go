@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"thymus/test/harness"
 )
 
 // mixed has an answer of each kind, and some that depend on what only this request carries.
@@ -134,7 +136,7 @@ func loadFor() time.Duration {
 // Load through all proxies at once, while the policy is written anew twice a second: every answer is the right one, names
 // a decision of its own, and is counted.
 func TestNoAnswerIsWrongUnderLoad(t *testing.T) {
-	diagnostics := port(t)
+	diagnostics := harness.FreePort(t)
 	s, app := thymus(t, mixed, "--set", "diagnostics.listen=127.0.0.1:"+diagnostics), application(t)
 	const lanes = 2 // a proxy
 	var all sync.WaitGroup

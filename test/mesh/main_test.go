@@ -5,7 +5,6 @@ package mesh_test
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,39 +16,16 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"thymus/test/harness"
 )
 
 // binary is the program under test, built once.
 var binary string
 
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "thymus-mesh")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	binary = filepath.Join(dir, "thymus")
-	code := 1
-	if out, err := exec.Command("go", "build", "-o", binary, "thymus").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
-	} else {
-		code = m.Run()
-	}
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
-}
-
-// absent skips a test whose real component is not here, or fails it where REQUIRE_REAL says that it has to be.
-func absent(t testing.TB, what, why string) {
-	t.Helper()
-	if os.Getenv("REQUIRE_REAL") == "1" {
-		t.Fatalf("%s is required and not here: %s", what, why)
-	}
-	t.Skipf("%s is not here: %s", what, why)
-}
+func TestMain(m *testing.M) { harness.Main(m, &binary) }
 
 // root is the module's folder.
 func root(t testing.TB) string {
@@ -72,94 +48,21 @@ func program(t testing.TB, name, pkg string) string {
 		return p
 	}
 	if os.Getuid() != 0 {
-		absent(t, name, "not in PATH, and only root can install it")
+		harness.Absent(t, name, "not in PATH, and only root can install it")
 	}
 	cmd := exec.Command("sh", "-c", "apt-get update -q && apt-get install -q -y --no-install-recommends "+pkg)
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		absent(t, name, fmt.Sprintf("installing %s: %v\n%s", pkg, err, tail(string(out))))
+		harness.Absent(t, name, fmt.Sprintf("installing %s: %v\n%s", pkg, err, tail(string(out))))
 	}
 	p, err := exec.LookPath(name)
 	if err != nil {
-		absent(t, name, "installed, and still not in PATH")
+		harness.Absent(t, name, "installed, and still not in PATH")
 	}
 	return p
 }
 
 func tail(s string) string { return s[max(0, len(s)-2000):] }
-
-// port is one that was free a moment ago.
-func port(t testing.TB) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	_, p, _ := net.SplitHostPort(ln.Addr().String())
-	return p
-}
-
-// child is a program that a test runs.
-type child struct {
-	cmd  *exec.Cmd
-	out  *bytes.Buffer
-	mu   sync.Mutex
-	done chan struct{}
-}
-
-func (c *child) Write(p []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.out.Write(p)
-}
-
-func (c *child) log() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return tail(c.out.String())
-}
-
-// run starts a program and waits until somebody listens at addr.
-func run(t testing.TB, addr string, cmd *exec.Cmd) *child {
-	t.Helper()
-	c := &child{cmd: cmd, out: &bytes.Buffer{}, done: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = c, c
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // nginx has workers, which outlive a master that is killed
-	cmd.WaitDelay = time.Second
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		_ = cmd.Wait()
-		close(c.done)
-	}()
-	t.Cleanup(func() {
-		c.kill()
-		if t.Failed() {
-			t.Logf("log of %s:\n%s", filepath.Base(cmd.Path), c.log())
-		}
-	})
-	for begin := time.Now(); ; {
-		if nc, err := net.Dial("tcp", addr); err == nil {
-			_ = nc.Close()
-			return c
-		}
-		select {
-		case <-c.done:
-			t.Fatalf("%s ended before it listened:\n%s", filepath.Base(cmd.Path), c.log())
-		case <-time.After(50 * time.Millisecond):
-		}
-		if time.Since(begin) > 40*time.Second {
-			t.Fatalf("%s does not listen at %s:\n%s", filepath.Base(cmd.Path), addr, c.log())
-		}
-	}
-}
-
-func (c *child) kill() {
-	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL)
-	<-c.done
-}
 
 // sidecar is a Thymus with ports of its own, which it keeps when it is started again.
 type sidecar struct {
@@ -167,23 +70,21 @@ type sidecar struct {
 	dir, data, mesh string
 	socket          string
 	args            []string
-	child           *child
+	life            *harness.Process
 }
 
 // thymus starts a sidecar with one Rego module.
 func thymus(t testing.TB, rego string, args ...string) *sidecar {
 	t.Helper()
 	s := &sidecar{t: t, dir: t.TempDir(), args: args}
-	s.data, s.mesh = port(t), port(t)
+	s.data, s.mesh = harness.FreePort(t), harness.FreePort(t)
 	sock, err := os.MkdirTemp("", "tm") // t.TempDir can be too long for a socket's path
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(sock) })
 	s.socket = filepath.Join(sock, "x.sock")
-	if err := os.WriteFile(filepath.Join(s.dir, "p.rego"), []byte(rego), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	harness.Write(t, filepath.Join(s.dir, "p.rego"), rego)
 	s.start()
 	return s
 }
@@ -199,7 +100,7 @@ func (s *sidecar) start() {
 	cmd := exec.Command(binary, append(args, filepath.Join(s.dir, "p.rego"))...)
 	cmd.Dir = s.dir
 	cmd.Env = []string{"HOME=" + s.dir, "PATH=" + os.Getenv("PATH")}
-	s.child = run(s.t, "127.0.0.1:"+s.data, cmd)
+	s.life = harness.Start(s.t, cmd)
 }
 
 // seen is what the application behind a proxy got.
@@ -305,9 +206,26 @@ func readReply(from *bufio.Reader, method string) (*reply, error) {
 
 // proxy is a proxy before the application.
 type proxy struct {
-	t     testing.TB
-	addr  string
-	child *child
+	t    testing.TB
+	addr string
+	life *harness.Process
+}
+
+// front starts a proxy that listens at a port of the loopback.
+func front(t testing.TB, port string, cmd *exec.Cmd) proxy {
+	t.Helper()
+	addr := "127.0.0.1:" + port
+	return proxy{t, addr, harness.Listen(t, addr, cmd)}
+}
+
+// shipped is a file of deployments/, with ports and the like replaced: pairs of old and new.
+func shipped(t testing.TB, name string, swaps ...string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root(t), "deployments", filepath.FromSlash(name)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.NewReplacer(swaps...).Replace(string(text))
 }
 
 func (p proxy) send(method, target, body string, headers ...string) *reply {
@@ -337,15 +255,4 @@ func (p proxy) stopped(method, target, body string, headers ...string) *reply {
 		p.t.Fatalf("%s %s %v was let through: %d %s", method, target, headers, r.status, r.body)
 	}
 	return r
-}
-
-// eventually waits for what takes a proxy a moment.
-func eventually(t testing.TB, what string, f func() bool) {
-	t.Helper()
-	for begin := time.Now(); !f(); {
-		if time.Since(begin) > 20*time.Second {
-			t.Fatal(what)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
 }

@@ -7,21 +7,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
+
+	"thymus/test/harness"
 )
 
 // nginx starts nginx with the shipped server block.
 func nginx(t testing.TB, s *sidecar, app string) proxy {
 	t.Helper()
 	bin := program(t, "nginx", "nginx-light")
-	text, err := os.ReadFile(filepath.Join(root(t), "deployments", "nginx", "thymus.conf"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	listen, dir := port(t), t.TempDir()
-	block := strings.NewReplacer("listen 10000", "listen 127.0.0.1:"+listen, "127.0.0.1:8181", "127.0.0.1:"+s.data,
-		"127.0.0.1:8080", "127.0.0.1:"+app, "250ms", "5s").Replace(string(text))
+	listen, dir := harness.FreePort(t), t.TempDir()
+	block := shipped(t, "nginx/thymus.conf", "listen 10000", "listen 127.0.0.1:"+listen, "127.0.0.1:8181", "127.0.0.1:"+s.data,
+		"127.0.0.1:8080", "127.0.0.1:"+app, "250ms", "5s")
 	user := ""
 	if os.Getuid() == 0 {
 		user = "user root;\n"
@@ -30,11 +27,8 @@ func nginx(t testing.TB, s *sidecar, app string) proxy {
 		"client_body_temp_path %[2]s/b; proxy_temp_path %[2]s/p; fastcgi_temp_path %[2]s/f; uwsgi_temp_path %[2]s/u; scgi_temp_path %[2]s/s;\n%[3]s\n}\n",
 		user, dir, block)
 	file := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c := run(t, "127.0.0.1:"+listen, exec.Command(bin, "-c", file, "-p", dir, "-e", "stderr"))
-	return proxy{t, "127.0.0.1:" + listen, c}
+	harness.Write(t, file, conf)
+	return front(t, listen, exec.Command(bin, "-c", file, "-p", dir, "-e", "stderr"))
 }
 
 func TestNginxAsks(t *testing.T) {

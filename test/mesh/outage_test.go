@@ -61,7 +61,7 @@ func TestAnOutageUnderLoadLetsNothingThrough(t *testing.T) {
 	}
 	for range 2 {
 		time.Sleep(300 * time.Millisecond)
-		s.child.kill()
+		s.life.Kill()
 		time.Sleep(300 * time.Millisecond)
 		s.start()
 	}

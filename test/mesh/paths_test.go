@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"thymus/test/harness"
 )
 
 // normaliser is an Envoy that does nothing but clean paths.
@@ -46,7 +48,7 @@ static_resources:
 // UPDATE_PATHS=1 writes Envoy's answers down.
 func TestTheTableOfPathsIsEnvoys(t *testing.T) {
 	bin := envoyProgram(t)
-	listen := port(t)
+	listen := harness.FreePort(t)
 	p := startEnvoy(t, bin, strings.NewReplacer("LISTEN", listen, "APP", application(t)).Replace(normaliser), listen)
 	file := filepath.Join(root(t), "pdp", "extauthz", "testdata", "paths.txt")
 	text, err := os.ReadFile(file)
