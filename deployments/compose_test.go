@@ -2,8 +2,6 @@ package deployments_test
 
 import (
 	"encoding/json"
-	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -11,9 +9,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"thymus/test/harness"
 )
 
 // composed is a service of compose.yaml.
@@ -36,18 +35,6 @@ func (c composed) mounts() map[string]string {
 	return m
 }
 
-// freePort is one that was free a moment ago.
-func freePort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	return port
-}
-
 // The three containers that share a network are run as processes: the commands, the environment and the files are the
 // project's, ports and folders the test's. Kafka is not there, and nobody who asks notices.
 func TestComposesEnvoyAndThymusWorkTogether(t *testing.T) {
@@ -61,7 +48,7 @@ func TestComposesEnvoyAndThymusWorkTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(run) })
-	app := freePort(t)
+	app := harness.FreePort(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:"+app)
 	if err != nil {
 		t.Fatal(err)
@@ -70,9 +57,9 @@ func TestComposesEnvoyAndThymusWorkTogether(t *testing.T) {
 	go func() { _ = s.Serve(ln) }()
 	t.Cleanup(func() { _ = s.Close() })
 
-	ingress := freePort(t)
+	ingress := harness.FreePort(t)
 	here := strings.NewReplacer("/run/thymus", run, "0.0.0.0:8181", "127.0.0.1:0", "0.0.0.0:8383", "127.0.0.1:0", "/ring", run,
-		"kafka:9092", "127.0.0.1:"+freePort(t), "/etc/thymus/policies", project.Services["thymus"].mounts()["/etc/thymus/policies"])
+		"kafka:9092", "127.0.0.1:"+harness.FreePort(t), "/etc/thymus/policies", project.Services["thymus"].mounts()["/etc/thymus/policies"])
 	var words []string
 	if err := json.Unmarshal([]byte(instructions(t, "distroless/static")["CMD"][0]), &words); err != nil {
 		t.Fatal(err)
@@ -85,13 +72,13 @@ func TestComposesEnvoyAndThymusWorkTogether(t *testing.T) {
 	for k, v := range project.Services["thymus"].Environment {
 		cmd.Env = append(cmd.Env, k+"="+here.Replace(v))
 	}
-	ready := start(t, cmd)
+	sidecar := harness.Start(t, cmd)
 
 	const inside = "/etc/envoy/envoy.yaml"
 	text := read(t, project.Services["envoy"].mounts()[inside])
 	config := filepath.Join(run, "envoy.yaml")
 	write(t, config, strings.NewReplacer("/run/thymus", run, "address: 0.0.0.0, port_value: 10000", "address: 127.0.0.1, port_value: "+ingress,
-		"port_value: 9901", "port_value: "+freePort(t), "port_value: 8080", "port_value: "+app).Replace(text))
+		"port_value: 9901", "port_value: "+harness.FreePort(t), "port_value: 8080", "port_value: "+app).Replace(text))
 	var argv []string
 	for _, w := range project.Services["envoy"].Command.([]any) {
 		argv = append(argv, strings.ReplaceAll(w.(string), inside, config))
@@ -99,35 +86,17 @@ func TestComposesEnvoyAndThymusWorkTogether(t *testing.T) {
 	if argv[0] != "envoy" || argv[len(argv)-1] != config {
 		t.Fatalf("the command does not name the file: %q", argv)
 	}
-	proxy := exec.Command(envoy, append(argv[1:], "--disable-hot-restart", "-l", "error")...)
-	if err := proxy.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = proxy.Process.Kill(); _ = proxy.Wait() })
+	harness.Listen(t, "127.0.0.1:"+ingress, exec.Command(envoy, append(argv[1:], "--disable-hot-restart", "-l", "error")...))
 	base := "http://127.0.0.1:" + ingress
-	for begin := time.Now(); ; time.Sleep(50 * time.Millisecond) {
-		if c, err := net.Dial("tcp", "127.0.0.1:"+ingress); err == nil {
-			_ = c.Close()
-			break
-		}
-		if time.Since(begin) > 30*time.Second {
-			t.Fatal("Envoy does not listen")
-		}
-	}
 	if status, body := get(t, base+"/hello", nil); status != 200 || !strings.Contains(body, "X-Thymus-Effect: allow") {
 		t.Errorf("/hello: %d %s", status, body)
 	}
 	if status, body := get(t, base+"/admin/panel", nil); status != 403 || !strings.Contains(body, "decision_id") {
 		t.Errorf("/admin/panel: %d %s", status, body)
 	}
-	resp, err := http.Get(fmt.Sprintf("http://%s/metrics", ready["diagnostics"]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	metrics, err := io.ReadAll(resp.Body)
-	if err != nil || !strings.Contains(string(metrics), `thymus_decisions_total{`) || !strings.Contains(string(metrics), `sink="kafka"`) {
-		t.Errorf("%v\n%s", err, metrics)
+	_, metrics := get(t, sidecar.URL("diagnostics")+"/metrics", nil)
+	if !strings.Contains(metrics, `thymus_decisions_total{`) || !strings.Contains(metrics, `sink="kafka"`) {
+		t.Error(metrics)
 	}
 }
 

@@ -4,13 +4,14 @@ import (
 	"debug/elf"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+
+	"thymus/test/harness"
 )
 
 func TestSystemdFindsNothingWrongWithTheUnit(t *testing.T) {
@@ -79,7 +80,7 @@ func TestTheImageRunsWithoutRootOnAReadOnlyRoot(t *testing.T) {
 		}
 	}
 	if os.Getuid() != 0 {
-		absent(t, "only root can put a root together")
+		harness.Absent(t, "the image", "only root can put a root together")
 	}
 
 	root := filepath.Join(dir, "root")
@@ -124,20 +125,15 @@ root=$1 user=$2; shift 2
 exec chroot --userspec="$user" "$root" "$@"`
 	cmd := exec.Command("unshare", append([]string{"--mount", "sh", "-c", script, "sh", root, user}, argv...)...)
 	if err := exec.Command("unshare", "--mount", "true").Run(); err != nil {
-		absent(t, fmt.Sprintf("no mount namespace is to be had: %v", err))
+		harness.Absent(t, "a mount namespace", err.Error())
 	}
 	cmd.Env = append(cmd.Env, final["ENV"]...)
 	cmd.Env = append(cmd.Env, "PATH="+os.Getenv("PATH"))
-	ready := start(t, cmd)
-	resp, err := http.Get(fmt.Sprintf("http://%s/readyz", ready["diagnostics"]))
-	if err != nil {
-		t.Fatal(err)
+	sidecar := harness.Start(t, cmd)
+	if status, body := get(t, sidecar.URL("diagnostics")+"/readyz", nil); status != 200 {
+		t.Errorf("readyz is %d %s", status, body)
 	}
-	_ = resp.Body.Close()
-	if resp.StatusCode != 200 {
-		t.Errorf("readyz is %d", resp.StatusCode)
-	}
-	status := read(t, fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+	status := read(t, fmt.Sprintf("/proc/%d/status", sidecar.Pid()))
 	if uid, _, _ := strings.Cut(user, ":"); !strings.Contains(status, "Uid:\t"+uid+"\t"+uid) {
 		t.Errorf("it does not run as %s:\n%s", user, status)
 	}
@@ -164,12 +160,8 @@ func TestTheVariablesOfAServiceCalledThymusDoNotStopTheStart(t *testing.T) {
 	cmd := exec.Command(binary, "serve", "--set", "data.listen=127.0.0.1:0", "--set", "management.listen=127.0.0.1:0",
 		"--set", "events.ring.path="+dir, "--set", "events.ring.size=1MiB", "compose/policies")
 	cmd.Env = append(injected, "HOME="+dir, "THYMUS_DIR="+dir+"/state", "THYMUS_LOG_FORMAT=json")
-	resp, err := http.Get(fmt.Sprintf("http://%s/readyz", start(t, cmd)["data"]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _ = resp.Body.Close(); resp.StatusCode != 200 {
-		t.Errorf("readyz is %d", resp.StatusCode)
+	if status, body := get(t, harness.Start(t, cmd).URL("data")+"/readyz", nil); status != 200 {
+		t.Errorf("readyz is %d %s", status, body)
 	}
 	cmd = exec.Command(binary, "config")
 	cmd.Env = []string{"HOME=" + dir, "THYMUS_METRICS_PORT=tcp://10.0.0.1:1"}

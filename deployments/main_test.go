@@ -4,16 +4,14 @@
 package deployments_test
 
 import (
-	"bytes"
-	"encoding/json"
 	"flag"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"thymus/test/harness"
 )
 
 var update = flag.Bool("update", false, "write what is generated from observability.yaml and envoy/grpc.yaml")
@@ -22,23 +20,10 @@ var update = flag.Bool("update", false, "write what is generated from observabil
 var binary string
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	dir, err := os.MkdirTemp("", "thymus-deployments")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+	if err := os.Setenv("CGO_ENABLED", "0"); err != nil { // as it is shipped
+		panic(err)
 	}
-	binary = filepath.Join(dir, "thymus")
-	build := exec.Command("go", "build", "-o", binary, "thymus")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	code := 1
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
-	} else {
-		code = m.Run()
-	}
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
+	harness.Main(m, &binary)
 }
 
 // need gives the path of a real program. Without it the test is skipped, or fails where REQUIRE_REAL says so.
@@ -51,16 +36,8 @@ func need(t *testing.T, candidates ...string) string {
 			}
 		}
 	}
-	absent(t, "none of "+strings.Join(candidates, ", ")+" is here")
+	harness.Absent(t, strings.Join(candidates, " or "), "not in PATH")
 	return ""
-}
-
-func absent(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("REQUIRE_REAL") == "1" {
-		t.Fatal(why + ", and REQUIRE_REAL=1")
-	}
-	t.Skip(why)
 }
 
 // run gives what a program writes, and fails the test where it fails.
@@ -104,60 +81,3 @@ func golden(t *testing.T, path, text string) {
 		t.Errorf("%s is not what its source says; go test ./deployments -update writes it (%v)", path, err)
 	}
 }
-
-// start runs a command until the test ends, and gives its ready line.
-func start(t *testing.T, cmd *exec.Cmd) map[string]any {
-	t.Helper()
-	ready := make(chan map[string]any, 1)
-	log := &lines{ready: ready}
-	cmd.Stderr = log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		select {
-		case <-done:
-		case <-time.After(10 * time.Second):
-			t.Error("it does not end")
-		}
-	})
-	select {
-	case line := <-ready:
-		return line
-	case err := <-done:
-		done <- err
-		t.Fatalf("ended before it was ready: %v\n%s", err, log.text())
-	case <-time.After(30 * time.Second):
-		t.Fatalf("not ready after 30 s\n%s", log.text())
-	}
-	return nil
-}
-
-// lines is a log that tells of the ready line. exec.Cmd writes to it from one goroutine; text is read after the end.
-type lines struct {
-	all   bytes.Buffer
-	rest  []byte
-	ready chan<- map[string]any
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.all.Write(p)
-	l.rest = append(l.rest, p...)
-	for {
-		line, rest, ok := bytes.Cut(l.rest, []byte("\n"))
-		if !ok {
-			return len(p), nil
-		}
-		l.rest = rest
-		m := map[string]any{}
-		if json.Unmarshal(line, &m) == nil && m["message"] == "ready" && l.ready != nil {
-			l.ready <- m
-			l.ready = nil
-		}
-	}
-}
-
-func (l *lines) text() string { return l.all.String() }

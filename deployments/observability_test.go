@@ -4,14 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"thymus/test/harness"
 )
 
 // observability is observability.yaml.
@@ -185,18 +185,9 @@ func TestEveryMetricThatIsNamedIsExported(t *testing.T) {
 		"--set", "data.listen=127.0.0.1:0", "--set", "management.listen=127.0.0.1:0", "--set", "diagnostics.listen=127.0.0.1:0",
 		"--set", "events.kafka.brokers=127.0.0.1:1") // nobody is there: its series are
 	cmd.Env = []string{"HOME=" + dir}
-	ready := start(t, cmd)
-	resp, err := http.Get(fmt.Sprintf("http://%s/metrics", ready["diagnostics"]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, text := get(t, harness.Start(t, cmd).URL("diagnostics")+"/metrics", nil)
 	labels, values := map[string]map[string]bool{}, map[string]bool{}
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		name, rest, _ := strings.Cut(line, "{")
 		if !strings.Contains(line, "{") {
 			name, _, _ = strings.Cut(line, " ")

@@ -1,7 +1,6 @@
 package deployments_test
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -11,6 +10,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"thymus/test/harness"
 )
 
 // configMaps are the data of the ConfigMaps in a manifest, by name.
@@ -76,25 +77,19 @@ func TestThePodsThymusStartsAndSeesAConfigMapChange(t *testing.T) {
 	cmd := exec.Command(binary, "serve", "--config", dir+"/thymus.yaml", "--set", "data.listen=127.0.0.1:0", "--set", "management.listen=127.0.0.1:0",
 		"--set", "diagnostics.listen=127.0.0.1:0")
 	cmd.Env = []string{"HOME=" + dir, "THYMUS_INSTANCE=app-0"}
-	ready := start(t, cmd)
-	if ready["instance"] != "app-0" {
-		t.Errorf("the instance is %v", ready["instance"])
+	sidecar := harness.Start(t, cmd)
+	if sidecar.Ready["instance"] != "app-0" {
+		t.Errorf("the instance is %v", sidecar.Ready["instance"])
 	}
 	if fi, err := os.Stat(dir + "/run/thymus/extauthz.sock"); err != nil || fi.Mode()&os.ModeSocket == 0 || fi.Mode().Perm() != 0o660 {
 		t.Errorf("Envoy finds no socket that its group may use: %v, %v", fi, err)
 	}
 	ask := func() string {
-		resp, err := http.Post(fmt.Sprintf("http://%s/v1/evaluate", ready["data"]), "application/json",
-			strings.NewReader(`{"agent_id":"a","action":"GET","resource":"/admin/x"}`))
+		a, err := harness.Ask(http.DefaultClient, "POST", sidecar.URL("data")+"/v1/evaluate", `{"agent_id":"a","action":"GET","resource":"/admin/x"}`)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer resp.Body.Close()
-		text, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(text)
+		return a.Body
 	}
 	if a := ask(); !strings.Contains(a, `"allowed":false`) || !strings.Contains(a, `"matched_rule":"admin"`) {
 		t.Errorf("got %s", a)
@@ -104,11 +99,7 @@ func TestThePodsThymusStartsAndSeesAConfigMapChange(t *testing.T) {
 		changed[name] = strings.ReplaceAll(text, "/admin/", "/other/")
 	}
 	mount(t, dir+"/etc/thymus/policies", "2026_02", changed)
-	for begin := time.Now(); !strings.Contains(ask(), `"allowed":true`); time.Sleep(20 * time.Millisecond) {
-		if time.Since(begin) > 5*time.Second {
-			t.Fatalf("the change is not seen: %s", ask())
-		}
-	}
+	harness.Eventually(t, 5*time.Second, "the change is seen", func() bool { return strings.Contains(ask(), `"allowed":true`) })
 }
 
 func TestTheDemoPoliciesDoWhatTheySay(t *testing.T) {

@@ -3,7 +3,6 @@ package deployments_test
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,7 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"thymus/test/harness"
 )
 
 func TestEnvoyAcceptsItsConfigurations(t *testing.T) {
@@ -52,13 +52,8 @@ func standIn(t *testing.T) (thymus, app *httptest.Server, asked chan http.Header
 // proxy writes a configuration with the addresses of the test in place of its own, and runs a program with it.
 func proxy(t *testing.T, file string, thymus, app *httptest.Server, around string, argv func(path string) []string) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := ln.Addr().String()
-	_, port, _ := net.SplitHostPort(addr)
-	_ = ln.Close()
+	port := harness.FreePort(t)
+	addr := "127.0.0.1:" + port
 	text := read(t, file)
 	for from, to := range map[string]string{"127.0.0.1:8181": thymus.Listener.Addr().String(), "127.0.0.1:8080": app.Listener.Addr().String(), "10000": port} {
 		if !strings.Contains(text, from) {
@@ -76,24 +71,8 @@ func proxy(t *testing.T, file string, thymus, app *httptest.Server, around strin
 	args := argv(path)
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir)
-	out, err := os.Create(dir + "/log")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Signal(os.Interrupt); _ = cmd.Wait(); _ = out.Close() })
-	for begin := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		if c, err := net.Dial("tcp", addr); err == nil {
-			_ = c.Close()
-			return "http://" + addr
-		}
-		if time.Since(begin) > 20*time.Second {
-			t.Fatalf("it does not listen\n%s", read(t, dir+"/log"))
-		}
-	}
+	harness.Listen(t, addr, cmd)
+	return "http://" + addr
 }
 
 func get(t *testing.T, url string, header http.Header) (int, string) {
