@@ -101,9 +101,10 @@ type raiser struct {
 }
 
 // common names what sidecars that share a registry see of one subject. Each has its own name for the incident, which
-// begins when that sidecar sees it.
+// begins when that sidecar sees it. It is not quoted: a name of control characters would grow beyond what a registry
+// takes, and who bears it could not be a threat.
 func common(f *immune.Finding) string {
-	return fmt.Sprintf("%s %q %q", f.Detector, f.Subject.Type, f.Subject.ID)
+	return fmt.Sprintf("%s %d %s %s", f.Detector, len(f.Subject.Type), f.Subject.Type, f.Subject.ID)
 }
 
 // threats is a registry that detectors may fill.

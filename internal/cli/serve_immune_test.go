@@ -18,6 +18,7 @@ import (
 
 	"thymus/internal/config"
 	"thymus/pdp"
+	"thymus/pdp/threat"
 )
 
 // life opens everything that serve opens, without letting callers in: what is measured is the way of a record through
@@ -253,6 +254,31 @@ func TestBrownOutLeavesPlainAllowsOutAndCountsThem(t *testing.T) {
 			items, _ := s.stored.immune.Recent(5, 0, 10)
 			if (len(items) > 0) != (c.level > 0) {
 				t.Errorf("events %+v", items)
+			}
+		})
+	}
+}
+
+// Whatever a subject may be called, what it does is a threat: a name that grows when it is quoted is no way around that.
+func TestASubjectOfAnyNameIsAThreat(t *testing.T) {
+	for what, id := range map[string]string{
+		"control characters": strings.Repeat("\x01", pdp.MaxName),
+		"quotes":             strings.Repeat(`"`, pdp.MaxName),
+		"unassigned":         strings.Repeat("\U000e0fff", pdp.MaxName/4),
+	} {
+		t.Run(what, func(t *testing.T) {
+			s := life(t)
+			for j := range 10 {
+				s.decide(t, id, "nobody", "open", fmt.Sprintf("vault/%d", j))
+			}
+			for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+				all, _, err := s.stored.threats.List(context.Background(), threat.Filter{}, "", 10)
+				if err == nil && slices.ContainsFunc(all, func(x threat.Threat) bool { return x.Source == id }) {
+					return
+				}
+				if time.Now().After(end) {
+					t.Fatalf("no threat: %v, %v", all, err)
+				}
 			}
 		})
 	}
