@@ -192,7 +192,7 @@ func (r *Redis) Raise(ctx context.Context, s Sighting) (Threat, bool, error) {
 		if cur != nil {
 			c.last = cur.ID
 		}
-		if s.Common != "" && (cur == nil || cur.Status.Final()) {
+		if s.Common != "" && (cur == nil || cur.over(&s)) {
 			c.common = commonPrefix + s.Common
 			other, err := r.incident(ctx, c.common)
 			if err != nil {

@@ -25,6 +25,9 @@ func (e *entry) takes(s *Sighting) bool {
 	return e != nil && len(e.Seen) < maxSeen && seconds(s.At-int64(s.Quiet)) <= e.UpdatedAt
 }
 
+// over says that a sighting of the incident is none of this threat, which has ended before.
+func (e *entry) over(s *Sighting) bool { return e.Status.Final() && seconds(s.At) > e.UpdatedAt }
+
 // sight says what a sighting makes of cur, as Sighting.apply does; counts of different sidecars add up.
 func (cur *entry) sight(s *Sighting, now time.Time) (e entry, made bool, events []pdp.Event, err error) {
 	if cur == nil || cur.Status.Final() {

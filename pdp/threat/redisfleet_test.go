@@ -66,6 +66,10 @@ func TestWhatTwoSidecarsSeeOfOneSubjectIsOneThreat(t *testing.T) {
 	if !made || second.Count != 10 {
 		t.Errorf("%+v", second)
 	}
+	// A start finds again what it saw before the end: that is still the first one's.
+	if th, made := raise(b, sees("b", 71, threat.Critical, now)); made || th.ID != first.ID {
+		t.Errorf("seen before the first was resolved: %+v", th)
+	}
 	if th, made := raise(b, sees("b", 72, threat.High, time.Now().Add(time.Second))); made || th.ID != second.ID || th.Count != 82 {
 		t.Errorf("want it to be of %s: %+v", second.ID, th)
 	}
