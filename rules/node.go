@@ -1,8 +1,10 @@
 package rules
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -64,7 +66,7 @@ func (n *node) appendJSON(dst []byte) []byte {
 	case pdp.Number:
 		return append(dst, n.text...)
 	case pdp.String:
-		return pdp.AppendString(dst, n.text)
+		return appendText(dst, n.text)
 	case pdp.Array:
 		dst = append(dst, '[')
 		for i, it := range n.items {
@@ -80,11 +82,36 @@ func (n *node) appendJSON(dst []byte) []byte {
 		if i > 0 {
 			dst = append(dst, ", "...)
 		}
-		dst = pdp.AppendString(dst, n.members[i].key)
+		dst = appendText(dst, n.members[i].key)
 		dst = append(dst, ": "...)
 		dst = n.members[i].value.appendJSON(dst)
 	}
 	return append(dst, '}')
+}
+
+// appendText appends a string literal that JSON, YAML and Rego read alike: what one of their scanners refuses, or takes for
+// a line's end, stands as an escape.
+func appendText(dst []byte, s string) []byte {
+	from := len(dst)
+	dst = pdp.AppendString(dst, s)
+	if !strings.ContainsFunc(s, refused) {
+		return dst
+	}
+	literal := string(dst[from:])
+	dst = dst[:from]
+	for _, r := range literal {
+		if refused(r) {
+			dst = fmt.Appendf(dst, `\u%04x`, r)
+		} else {
+			dst = utf8.AppendRune(dst, r)
+		}
+	}
+	return dst
+}
+
+// refused are the characters behind ASCII's controls that JSON allows as they are and another does not.
+func refused(r rune) bool {
+	return r >= 0x7f && r <= 0x9f || r == 0xfeff || r == 0xfffe || r == 0xffff
 }
 
 // value is the node as OPA's value, numbers exact.

@@ -3,6 +3,7 @@ package rules
 import (
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"thymus/pdp"
 )
@@ -82,7 +83,11 @@ func (g *generator) body(source int, head string, body []expr) {
 	}
 	g.line(source, head+" if {")
 	for i := range body {
-		g.line(source, "\t"+body[i].text())
+		text := "\t" + body[i].text()
+		if i+1 < len(body) && strings.HasPrefix(body[i+1].text(), "-") { // or it would be what is taken off this one
+			text += ";"
+		}
+		g.line(source, text)
 	}
 	g.line(source, "}")
 }
