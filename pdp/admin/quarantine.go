@@ -17,7 +17,7 @@ import (
 type Quarantine interface {
 	List() []immune.Entry
 	Get(s immune.Subject) (immune.Entry, bool)
-	Order(s immune.Subject, reason string, ttl time.Duration, log *immune.Log, rep immune.Report) (immune.Entry, error)
+	Order(s immune.Subject, reason string, ttl time.Duration, log *immune.Log, told func(*immune.Entry) immune.Report) (immune.Entry, error)
 	Lift(s immune.Subject, log *immune.Log, rep immune.Report) (bool, error)
 }
 
@@ -127,21 +127,32 @@ func (s *Server) getQuarantine(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, entryOf(&e))
 }
 
-// ordered is the immune event that tells of what an operator did to a subject. Its id is in the field for it alone, where
-// masks find it.
-func ordered(r *http.Request, who immune.Subject, action, reason string, ttl int64) immune.Report {
-	by := callerOf(r).Name
+// ordered is the immune event that tells of what an operator did to a subject: e is its entry, and nil where it was
+// released. It says when the act ends and how to undo it, as self-protection does. The subject's id and type are in the
+// fields for them alone, where masks find them.
+func ordered(r *http.Request, who immune.Subject, action string, e *immune.Entry, ttl int64) immune.Report {
+	by, undo := callerOf(r).Name, http.MethodPut
 	meta := pdp.AppendString([]byte(`{"action":`), action)
 	meta = pdp.AppendString(append(meta, `,"by":`...), by)
 	meta = pdp.AppendString(append(meta, `,"subject_type":`...), who.Type)
-	if reason != "" {
-		meta = pdp.AppendString(append(meta, `,"reason":`...), reason)
+	message := action + " by an operator (token " + by + ")"
+	if e != nil {
+		undo = http.MethodDelete
+		if e.Reason != "" {
+			meta = pdp.AppendString(append(meta, `,"reason":`...), e.Reason)
+		}
+		if e.Until != nil {
+			meta = strconv.AppendInt(append(meta, `,"ttl_seconds":`...), ttl, 10)
+			meta = strconv.AppendFloat(append(meta, `,"until":`...), *e.Until, 'f', 6, 64)
+			message += " until " + time.Unix(int64(*e.Until), 0).UTC().Format(time.RFC3339)
+		} else {
+			message += " until it is released"
+		}
 	}
-	if ttl > 0 {
-		meta = strconv.AppendInt(append(meta, `,"ttl_seconds":`...), ttl, 10)
-	}
+	undo += " /v1/immune/quarantine/{agent_id}?type={subject_type}"
+	meta = pdp.AppendString(append(meta, `,"undo":`...), undo)
 	return immune.Report{Severity: immune.Info, Type: immune.SelfHealingAction, AgentID: who.ID, Module: "management",
-		Message: action + " by an operator (token " + by + ")", Meta: append(meta, '}'), Correlation: requestID(r)}
+		Message: message + "; undo with " + undo, Meta: append(meta, '}'), Correlation: requestID(r)}
 }
 
 const notQuarantined = "the subject is not quarantined"
@@ -165,7 +176,8 @@ func (s *Server) quarantine(w http.ResponseWriter, r *http.Request) {
 		FailWith(w, o.problem)
 		return
 	}
-	e, err := s.o.Quarantine.Order(who, reason, time.Duration(ttl)*time.Second, s.o.Immune, ordered(r, who, immune.ActQuarantine, reason, ttl))
+	e, err := s.o.Quarantine.Order(who, reason, time.Duration(ttl)*time.Second, s.o.Immune,
+		func(e *immune.Entry) immune.Report { return ordered(r, who, immune.ActQuarantine, e, ttl) })
 	if err != nil {
 		s.failed(w, err)
 		return
@@ -179,7 +191,7 @@ func (s *Server) release(w http.ResponseWriter, r *http.Request) {
 		FailWith(w, q.problem)
 		return
 	}
-	was, err := s.o.Quarantine.Lift(who, s.o.Immune, ordered(r, who, immune.ActRelease, "", 0))
+	was, err := s.o.Quarantine.Lift(who, s.o.Immune, ordered(r, who, immune.ActRelease, nil, 0))
 	switch {
 	case err != nil:
 		s.failed(w, err)

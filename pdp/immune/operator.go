@@ -7,12 +7,13 @@ import (
 )
 
 // Order quarantines a subject on an operator's word, as Put does, and stores that in one transaction with the immune
-// event that tells of it: who is denied, and on whose word, is on record for good, whatever becomes of the entry.
-func (q *Quarantine) Order(s Subject, reason string, ttl time.Duration, log *Log, rep Report) (Entry, error) {
+// event that told makes of the entry: who is denied, on whose word and until when, is on record for good, whatever becomes
+// of the entry.
+func (q *Quarantine) Order(s Subject, reason string, ttl time.Duration, log *Log, told func(*Entry) Report) (Entry, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	e := q.entry(s, reason, operator, ttl)
-	if _, err := log.publish(rep, func(tx pdp.Tx) error { return q.stored(tx, s, e) }); err != nil {
+	if _, err := log.publish(told(e), func(tx pdp.Tx) error { return q.stored(tx, s, e) }); err != nil {
 		return Entry{}, err
 	}
 	q.force(s, e)

@@ -333,19 +333,31 @@ func TestTheRequestIDIsTheCorrelationOfEachEvent(t *testing.T) {
 func TestQuarantineByAnOperatorIsOnRecord(t *testing.T) {
 	s := start(t, t.TempDir())
 	s.must(200, "PUT", "/v1/immune/quarantine/mallory%2F1?type=a%2Fb", `{"reason":"why","ttl_seconds":600}`, "X-Request-ID", "q-1")
-	if a := s.must(200, "GET", "/v1/immune/quarantine/mallory%2F1?type=a%2Fb", ""); a.Field("reason") != "why" || a.Field("by") != "operator" {
-		t.Fatal(a.Body)
+	entry := s.must(200, "GET", "/v1/immune/quarantine/mallory%2F1?type=a%2Fb", "")
+	if entry.Field("reason") != "why" || entry.Field("by") != "operator" {
+		t.Fatal(entry.Body)
 	}
+	until := entry.Field("until").(float64)
 	s.must(404, "GET", "/v1/immune/quarantine/mallory%2F1", "")
 	s.must(204, "DELETE", "/v1/immune/quarantine/mallory%2F1?type=a%2Fb", "")
 	s.must(404, "DELETE", "/v1/immune/quarantine/mallory%2F1?type=a%2Fb", "")
-	harness.Eventually(t, 5*time.Second, "the events", func() bool { return len(s.events("immune.event_published")) == 2 })
-	for i, want := range []string{"quarantine", "release"} {
+	s.must(200, "PUT", "/v1/immune/quarantine/mallory%2F1?type=a%2Fb", "")
+	harness.Eventually(t, 5*time.Second, "the events", func() bool { return len(s.events("immune.event_published")) == 3 })
+	const place = " /v1/immune/quarantine/{agent_id}?type={subject_type}"
+	ends := []string{" until " + time.Unix(int64(until), 0).UTC().Format(time.RFC3339), "", " until it is released"}
+	for i, want := range []string{"quarantine", "release", "quarantine"} {
 		e := s.events("immune.event_published")[i]
 		p := e["payload"].(map[string]any)
 		meta := p["meta"].(map[string]any)
 		if p["agent_id"] != "mallory/1" || meta["action"] != want || meta["by"] != "token" || meta["subject_type"] != "a/b" {
 			t.Errorf("%v", e)
+		}
+		undo := map[string]string{"quarantine": "DELETE", "release": "PUT"}[want] + place
+		if said := want + " by an operator (token token)" + ends[i] + "; undo with " + undo; meta["undo"] != undo || p["message"] != said {
+			t.Errorf("%v, want %q", e, said)
+		}
+		if end, ok := meta["until"]; ok != (i == 0) || ok && end != until {
+			t.Errorf("%v ends at %f", e, until)
 		}
 		if i == 0 && (meta["reason"] != "why" || meta["ttl_seconds"] != 600.0 || e["meta"].(map[string]any)["correlation_id"] != "q-1") {
 			t.Errorf("%v", e)
