@@ -22,10 +22,10 @@ func (s *Server) mountStream() {
 // events is GET /v1/events/stream: Server-Sent Events as the HTML standard has them.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	q := readQuery(r)
-	which, ok := parseTypes(q.values["types"])
+	which, wrong := parseTypes(q.values["types"])
 	last := r.Header.Get("Last-Event-Id")
-	if !ok {
-		q.fail("types", "expected up to 64 event types such as policy.denied or threat.*, separated by commas")
+	if wrong != "" {
+		q.fail("types", wrong)
 	}
 	if len(last) > maxEventID {
 		q.fail("Last-Event-ID", "expected up to 256 bytes")

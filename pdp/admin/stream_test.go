@@ -3,11 +3,13 @@ package admin_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -251,7 +253,7 @@ func TestNothingIsMissedBetweenJournalAndHub(t *testing.T) {
 // A client that does not read holds nobody up, costs no memory of its own, and is told how much it missed.
 func TestASlowClientIsToldWhatItMissed(t *testing.T) {
 	addr, b := startStream(t)
-	slow, quick := listen(t, addr, ""), listen(t, addr, "?types=x.y")
+	slow, quick := listen(t, addr, ""), listen(t, addr, "?types=threat.mitigated")
 	const total = 400_000 // about 35 MiB on the wire, four times what is kept
 	types := make([]string, 1000)
 	for i := range types {
@@ -260,8 +262,8 @@ func TestASlowClientIsToldWhatItMissed(t *testing.T) {
 	for range total / len(types) {
 		b.add(types...)
 	}
-	b.add("x.y")
-	for m := quick.next(); m != strconv.Itoa(total+1)+" x.y"; m = quick.next() {
+	b.add("threat.mitigated")
+	for m := quick.next(); m != strconv.Itoa(total+1)+" threat.mitigated"; m = quick.next() {
 		if !strings.HasPrefix(m, "gap ") { // it may be outrun too, on a slow machine
 			t.Fatalf("got %q", m)
 		}
@@ -333,6 +335,10 @@ func TestStreamsThatCannotBe(t *testing.T) {
 		"a star in the middle":        {"?types=policy.*.x", right, 400},
 		"a star without its dot":      {"?types=pol*", right, 400},
 		"an empty type":               {"?types=policy.denied,", right, 400},
+		"a type that does not exist":  {"?types=policy.refused", right, 400},
+		"a beginning of no type":      {"?types=policy.denied,threats.*", right, 400},
+		"a beginning with its dot":    {"?types=policy.denied.", right, 400},
+		"too many":                    {"?types=" + strings.Repeat("threat.*,", 64) + "policy.*", right, 400},
 		"an id longer than any of us": {"", right + "\r\nLast-Event-ID: " + strings.Repeat("x", 300), 400},
 		"no token":                    {"", "X: y", 401},
 	} {
@@ -340,8 +346,37 @@ func TestStreamsThatCannotBe(t *testing.T) {
 			t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
 		}
 	}
+	for _, name := range []string{"policy.refused", "threats.*"} {
+		if a := ask(t, addr, "GET", "/v1/events/stream?types=policy.denied,"+name, right); !strings.Contains(string(a.body), name) ||
+			!strings.Contains(string(a.body), `"field":"types"`) || !strings.Contains(string(a.body), "immune.self_protection_triggered") {
+			t.Errorf("%s is not named: %s", name, a.body)
+		}
+	}
 	if a := ask(t, addr, "HEAD", "/v1/events/stream", right); a.StatusCode != 200 || a.Header.Get("Content-Type") != "text/event-stream" {
 		t.Errorf("HEAD: %d %s", a.StatusCode, a.Header)
+	}
+}
+
+// Every type that is documented can be asked for, and every family of them.
+func TestTheStreamKnowsEveryDocumentedType(t *testing.T) {
+	b, err := os.ReadFile("../../docs/events.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema struct {
+		Properties struct {
+			Type struct{ Enum []string }
+		}
+	}
+	if err := json.Unmarshal(b, &schema); err != nil || len(schema.Properties.Type.Enum) < 16 {
+		t.Fatalf("%v: %d types", err, len(schema.Properties.Type.Enum))
+	}
+	addr, _ := startStream(t)
+	all := schema.Properties.Type.Enum
+	for _, types := range append(slices.Clone(all), strings.Join(all, ","), "policy.*", "threat.*,immune.*", "*") {
+		if a := ask(t, addr, "HEAD", "/v1/events/stream?types="+types, right); a.StatusCode != 200 {
+			t.Errorf("%s: %d %s", types, a.StatusCode, a.body)
+		}
 	}
 }
 
