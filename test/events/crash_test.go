@@ -21,11 +21,12 @@ type ledger struct {
 	next      uint64
 	decisions map[string]int
 	ids       map[string]bool
+	types     map[string]int
 	events    int
 }
 
 func newLedger(dir string) *ledger {
-	return &ledger{dir: dir, next: 1, decisions: map[string]int{}, ids: map[string]bool{}}
+	return &ledger{dir: dir, next: 1, decisions: map[string]int{}, ids: map[string]bool{}, types: map[string]int{}}
 }
 
 // read takes in what is new. Anything that is there twice, missing or unreadable is an error.
@@ -62,6 +63,7 @@ func (l *ledger) read() error {
 				return fmt.Errorf("event %d: id %s is there twice", seq, e.ID)
 			}
 			l.ids[e.ID] = true
+			l.types[e.Type]++
 			l.events++
 			if e.Type == "policy.evaluated" {
 				l.decisions[e.Payload.Decision]++

@@ -31,18 +31,20 @@ type sidecar struct {
 	*harness.Process
 	t          testing.TB
 	data, mgmt string
+	body       func(n int) string // of the requests of load
 }
 
 // home is a state directory, with the ring in a tmpfs of its own where there is one.
 type home struct {
-	dir string
-	env []string
-	bin string
+	dir  string
+	env  []string
+	bin  string
+	body func(n int) string // of the requests of load; body unless it is another
 }
 
 func newHome(t testing.TB, env ...string) *home {
 	t.Helper()
-	h := &home{dir: t.TempDir(), bin: binary}
+	h := &home{dir: t.TempDir(), bin: binary, body: body}
 	shm := "/dev/shm"
 	if st, err := os.Stat(shm); err != nil || !st.IsDir() {
 		shm = ""
@@ -84,7 +86,7 @@ func (h *home) command(args ...string) *exec.Cmd {
 func (h *home) start(t testing.TB, args ...string) *sidecar {
 	t.Helper()
 	p := harness.Start(t, h.command(args...))
-	return &sidecar{Process: p, t: t, data: p.Addr("data"), mgmt: p.Addr("management")}
+	return &sidecar{Process: p, t: t, data: p.Addr("data"), mgmt: p.Addr("management"), body: h.body}
 }
 
 // client has connections enough for every worker.
@@ -140,7 +142,7 @@ func (s *sidecar) load(ctx context.Context, workers int) (answered []string) {
 		wg.Go(func() {
 			var mine []string
 			for n := w; ctx.Err() == nil; n += workers {
-				id, err := s.evaluate(body(n))
+				id, err := s.evaluate(s.body(n))
 				if err != nil {
 					break // it is dead
 				}
