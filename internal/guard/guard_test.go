@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"thymus/internal/guard"
+	"thymus/test/harness"
 )
 
 func put(t *testing.T, path, text string) {
@@ -22,12 +23,7 @@ func put(t *testing.T, path, text string) {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	t.Fatal("never: " + what)
+	harness.Eventually(t, 10*time.Second, what, ok)
 }
 
 func TestWhatIsATokenAndWhatIsNot(t *testing.T) {

@@ -1,15 +1,8 @@
 package guard_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"io"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -18,62 +11,8 @@ import (
 	"time"
 
 	"thymus/internal/guard"
+	"thymus/test/harness"
 )
-
-// authority signs certificates and writes them as PEM.
-type authority struct {
-	t    *testing.T
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-func newAuthority(t *testing.T, name string) *authority {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &authority{t, cert, key}
-}
-
-// issue is a certificate and key in PEM.
-func (a *authority) issue(cn string) (cert, key string) {
-	a.t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: cn}, DNSNames: []string{"localhost"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, &k.PublicKey, a.key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	kb, err := x509.MarshalPKCS8PrivateKey(k)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: kb}))
-}
-
-func (a *authority) pem() string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw}))
-}
 
 // serveTLS accepts, shakes hands, and says "ok".
 func serveTLS(t *testing.T, g *guard.TLS) string {
@@ -117,14 +56,14 @@ func meet(addr string, c *tls.Config) (string, error) {
 func TestCertificatesAreReadAgain(t *testing.T) {
 	dir := t.TempDir()
 	cert, key, ca := filepath.Join(dir, "cert"), filepath.Join(dir, "key"), filepath.Join(dir, "ca")
-	servers, ours, theirs := newAuthority(t, "servers"), newAuthority(t, "ours"), newAuthority(t, "theirs")
+	servers, ours, theirs := harness.NewAuthority(t, "servers"), harness.NewAuthority(t, "ours"), harness.NewAuthority(t, "theirs")
 	write := func(cn string) {
-		c, k := servers.issue(cn)
+		c, k := servers.IssuePEM(harness.Subject{CN: cn, DNS: "localhost"})
 		put(t, cert, c)
 		put(t, key, k) // between the two the pair does not fit
 	}
 	write("one")
-	put(t, ca, ours.pem())
+	put(t, ca, ours.PEM())
 	files := guard.WatchFiles(5*time.Millisecond, nil)
 	defer files.Close()
 	g, err := guard.OpenTLS(cert, key, ca, files)
@@ -132,15 +71,9 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	addr := serveTLS(t, g)
-	pool := x509.NewCertPool()
-	pool.AddCert(servers.cert)
-	client := func(a *authority) *tls.Config {
-		c, k := a.issue("client")
-		pair, err := tls.X509KeyPair([]byte(c), []byte(k))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}, ClientSessionCache: tls.NewLRUClientSessionCache(8)}
+	pool := servers.Pool()
+	client := func(a *harness.Authority) *tls.Config {
+		return &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{a.Issue(harness.Subject{CN: "client", DNS: "localhost"})}, ClientSessionCache: tls.NewLRUClientSessionCache(8)}
 	}
 	known := client(ours)
 	if cn, err := meet(addr, known); err != nil || cn != "one" {
@@ -167,7 +100,7 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 		t.Fatalf("a broken file changed the certificate: %q %v", cn, err)
 	}
 	write("three")
-	put(t, ca, theirs.pem())
+	put(t, ca, theirs.PEM())
 	eventually(t, "the other authority's client is let in", func() bool {
 		cn, err := meet(addr, client(theirs))
 		return err == nil && cn == "three"
@@ -179,9 +112,9 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 
 func TestBrokenFilesAreNamed(t *testing.T) {
 	dir := t.TempDir()
-	a := newAuthority(t, "a")
-	c, k := a.issue("one")
-	_, other := a.issue("two")
+	a := harness.NewAuthority(t, "a")
+	c, k := a.IssuePEM(harness.Subject{CN: "one", DNS: "localhost"})
+	_, other := a.IssuePEM(harness.Subject{CN: "two", DNS: "localhost"})
 	cert, key, ca := filepath.Join(dir, "cert"), filepath.Join(dir, "key"), filepath.Join(dir, "ca")
 	for _, x := range []struct{ name, cert, key, ca, want string }{
 		{"a key of another certificate", c, other, "", "private key does not match"},

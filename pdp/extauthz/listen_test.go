@@ -2,17 +2,10 @@ package extauthz_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
 	"io/fs"
-	"math/big"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -24,40 +17,12 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"thymus/pdp/extauthz"
+	"thymus/test/harness"
 )
 
-// authority signs certificates of an hour.
-type authority struct {
-	t    testing.TB
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pool *x509.CertPool
-}
-
-func newAuthority(t testing.TB) *authority {
-	a := &authority{t: t, pool: x509.NewCertPool()}
-	a.key, _ = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ca"}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &a.key.PublicKey, a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.cert, _ = x509.ParseCertificate(der)
-	a.pool.AddCert(a.cert)
-	return a
-}
-
-func (a *authority) issue(id string) tls.Certificate {
-	key, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	u, _ := url.Parse(id)
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(2), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"thymus"}, URIs: []*url.URL{u}}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, &key.PublicKey, a.key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+// certificate is one for both ends: the server's name, and who a client is.
+func certificate(a *harness.Authority, id string) tls.Certificate {
+	return a.Issue(harness.Subject{DNS: "thymus", IP: "127.0.0.1", URI: id})
 }
 
 const byPeer = `package policies.mesh
@@ -66,10 +31,10 @@ allow contains "peer" if input.peer.principal == "spiffe://cluster.local/ns/edge
 `
 
 func TestWithTLSTheProxyIsKnownByItsCertificate(t *testing.T) {
-	a, stranger := newAuthority(t), newAuthority(t)
+	a, stranger := harness.NewAuthority(t, "ca"), harness.NewAuthority(t, "ca")
 	r := build(t, byPeer)
-	server := &tls.Config{Certificates: []tls.Certificate{a.issue("spiffe://cluster.local/ns/shop/sa/thymus")}, NextProtos: []string{"h2"},
-		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: a.pool, MinVersion: tls.VersionTLS12}
+	server := &tls.Config{Certificates: []tls.Certificate{certificate(a, "spiffe://cluster.local/ns/shop/sa/thymus")}, NextProtos: []string{"h2"},
+		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: a.Pool(), MinVersion: tls.VersionTLS12}
 	addr, err := r.mesh.Listen("127.0.0.1:0", server)
 	if err != nil {
 		t.Fatal(err)
@@ -81,11 +46,11 @@ func TestWithTLSTheProxyIsKnownByItsCertificate(t *testing.T) {
 		config *tls.Config
 		answer string // permit, denial or none
 	}{
-		{"the proxy", &tls.Config{RootCAs: a.pool, Certificates: []tls.Certificate{a.issue(envoy)}}, "permit"},
-		{"another one of the same authority", &tls.Config{RootCAs: a.pool, Certificates: []tls.Certificate{a.issue("spiffe://cluster.local/ns/x/sa/y")}}, "denial"},
-		{"nobody's certificate", &tls.Config{RootCAs: a.pool}, "none"},
-		{"another authority's certificate", &tls.Config{RootCAs: a.pool, Certificates: []tls.Certificate{stranger.issue(envoy)}}, "none"},
-		{"TLS 1.1", &tls.Config{RootCAs: a.pool, Certificates: []tls.Certificate{a.issue(envoy)}, MinVersion: tls.VersionTLS11, MaxVersion: tls.VersionTLS11}, "none"},
+		{"the proxy", &tls.Config{RootCAs: a.Pool(), Certificates: []tls.Certificate{certificate(a, envoy)}}, "permit"},
+		{"another one of the same authority", &tls.Config{RootCAs: a.Pool(), Certificates: []tls.Certificate{certificate(a, "spiffe://cluster.local/ns/x/sa/y")}}, "denial"},
+		{"nobody's certificate", &tls.Config{RootCAs: a.Pool()}, "none"},
+		{"another authority's certificate", &tls.Config{RootCAs: a.Pool(), Certificates: []tls.Certificate{certificate(stranger, envoy)}}, "none"},
+		{"TLS 1.1", &tls.Config{RootCAs: a.Pool(), Certificates: []tls.Certificate{certificate(a, envoy)}, MinVersion: tls.VersionTLS11, MaxVersion: tls.VersionTLS11}, "none"},
 	} {
 		_, client := dialWith(t, addr.String(), credentials.NewTLS(c.config))
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -113,7 +78,7 @@ func TestWithTLSTheProxyIsKnownByItsCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	_, client := dialWith(t, addr.String(), credentials.NewTLS(&tls.Config{RootCAs: a.pool, Certificates: []tls.Certificate{a.issue(envoy)}}))
+	_, client := dialWith(t, addr.String(), credentials.NewTLS(&tls.Config{RootCAs: a.Pool(), Certificates: []tls.Certificate{certificate(a, envoy)}}))
 	if resp, err := client.Check(ctx, get("/x")); err != nil || !allowed(resp) {
 		t.Errorf("beside a silent connection: %v %v", resp, err)
 	}

@@ -20,8 +20,8 @@ import (
 	"thymus/pdp/server"
 )
 
-// inMemory is a server behind a listener without sockets, and one connection to it.
-func inMemory(t testing.TB) (*plane, net.Conn) {
+// unplugged is a server behind a listener without sockets.
+func unplugged(t testing.TB) (*plane, *fasthttputil.InmemoryListener) {
 	t.Helper()
 	p := &plane{oracle: &oracle{}, log: &warnings{}}
 	p.engine = engine.New(engine.Options{Deadline: 50 * time.Millisecond})
@@ -34,15 +34,22 @@ func inMemory(t testing.TB) (*plane, net.Conn) {
 	ln := fasthttputil.NewInmemoryListener()
 	p.ServeOn(ln)
 	p.Serve()
+	t.Cleanup(func() {
+		p.Close()
+		p.engine.Close()
+	})
+	return p, ln
+}
+
+// inMemory is such a server and one connection to it.
+func inMemory(t testing.TB) (*plane, net.Conn) {
+	t.Helper()
+	p, ln := unplugged(t)
 	c, err := ln.Dial()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = c.Close()
-		p.Close()
-		p.engine.Close()
-	})
+	t.Cleanup(func() { _ = c.Close() })
 	return p, c
 }
 

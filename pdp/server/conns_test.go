@@ -15,6 +15,7 @@ import (
 
 	"thymus/pdp/engine"
 	"thymus/pdp/server"
+	"thymus/test/harness"
 )
 
 func TestRequestsOnOneConnectionAreAnsweredInOrder(t *testing.T) {
@@ -418,24 +419,24 @@ func TestGzipBothWays(t *testing.T) {
 }
 
 func TestTLSPeersAreNamedByTheirCertificate(t *testing.T) {
-	ca := newAuthority(t)
-	pool := ca.pool()
+	ca := harness.NewAuthority(t, "test authority")
+	pool := ca.Pool()
 	secure := &tls.Config{
-		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{ca.issue(t, subject{dns: "localhost"})},
+		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{ca.Issue(harness.Subject{DNS: "localhost"})},
 		ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert,
 	}
 	p := start(t, nil, secure)
 	for _, c := range []struct {
 		name string
-		as   subject
+		as   harness.Subject
 		want string
 	}{
-		{"by its SPIFFE id", subject{cn: "cn", dns: "d.example", uri: "spiffe://prod/agent"}, "spiffe://prod/agent"},
-		{"by its DNS name", subject{cn: "cn", dns: "d.example", uri: "https://x.example"}, "d.example"},
-		{"by its common name", subject{cn: "cn"}, "cn"},
+		{"by its SPIFFE id", harness.Subject{CN: "cn", DNS: "d.example", URI: "spiffe://prod/agent"}, "spiffe://prod/agent"},
+		{"by its DNS name", harness.Subject{CN: "cn", DNS: "d.example", URI: "https://x.example"}, "d.example"},
+		{"by its common name", harness.Subject{CN: "cn"}, "cn"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			conn, err := tls.Dial("tcp", p.addr, &tls.Config{RootCAs: pool, ServerName: "localhost", Certificates: []tls.Certificate{ca.issue(t, c.as)}})
+			conn, err := tls.Dial("tcp", p.addr, &tls.Config{RootCAs: pool, ServerName: "localhost", Certificates: []tls.Certificate{ca.Issue(c.as)}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -471,10 +472,5 @@ func TestTLSPeersAreNamedByTheirCertificate(t *testing.T) {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	t.Fatal("never: " + what)
+	harness.Eventually(t, 10*time.Second, what, ok)
 }

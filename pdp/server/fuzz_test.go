@@ -10,12 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/valyala/fasthttp/fasthttputil"
-
-	"thymus/internal/health"
-	"thymus/pdp/engine"
-	"thymus/pdp/server"
 )
 
 // FuzzRequest sends whatever comes as bytes on a connection. Every answer must be HTTP with a JSON body and no status of
@@ -32,21 +26,7 @@ func FuzzRequest(f *testing.F) {
 	} {
 		f.Add(raw(seed))
 	}
-	p := &plane{oracle: &oracle{}, log: &warnings{}}
-	p.engine = engine.New(engine.Options{Deadline: 50 * time.Millisecond})
-	p.engine.Activate(snapshot(p.oracle))
-	var err error
-	p.Server, err = server.New(server.Options{Engine: p.engine, Health: health.New(), Log: p.log})
-	if err != nil {
-		f.Fatal(err)
-	}
-	ln := fasthttputil.NewInmemoryListener()
-	p.ServeOn(ln)
-	p.Serve()
-	f.Cleanup(func() {
-		p.Close()
-		p.engine.Close()
-	})
+	_, ln := unplugged(f)
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if bytes.Contains(in, []byte("wait")) || bytes.Contains(in, []byte("panic")) {
 			t.Skip("the evaluator's own words")

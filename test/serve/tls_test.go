@@ -1,15 +1,7 @@
 package serve_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
-	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,85 +10,22 @@ import (
 	"thymus/test/harness"
 )
 
-// authority signs certificates and gives them as PEM.
-type authority struct {
-	t    *testing.T
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &authority{t, cert, key}
-}
-
-func (a *authority) issue(cn, spiffe string) (cert, key string) {
-	a.t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: cn}, DNSNames: []string{"localhost"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	if spiffe != "" {
-		u, err := url.Parse(spiffe)
-		if err != nil {
-			a.t.Fatal(err)
-		}
-		tmpl.URIs = []*url.URL{u}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, &k.PublicKey, a.key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	kb, err := x509.MarshalPKCS8PrivateKey(k)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: kb}))
-}
-
 func TestTLSNamesThePeerAndRotates(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }
-	ca := newAuthority(t)
+	ca := harness.NewAuthority(t, "authority")
 	rotate := func(cn string) {
-		c, k := ca.issue(cn, "")
+		c, k := ca.IssuePEM(harness.Subject{CN: cn, DNS: "localhost"})
 		harness.Write(t, file("cert"), c)
 		harness.Write(t, file("key"), k)
 	}
 	rotate("one")
-	harness.Write(t, file("ca"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw})))
+	harness.Write(t, file("ca"), ca.PEM())
 	harness.Write(t, file("p/peer.rego"), "package policies.peer\n\nallow contains \"known_agent\" if input.peer.principal == \"spiffe://prod/agent\"\n")
 	p := start(t, "--set", "data.tls.cert="+file("cert"), "--set", "data.tls.key="+file("key"), "--set", "data.tls.client_ca="+file("ca"), file("p"))
-	pool := x509.NewCertPool()
-	pool.AddCert(ca.cert)
+	pool := ca.Pool()
 	as := func(cn, spiffe string) *tls.Config {
-		c, k := ca.issue(cn, spiffe)
-		pair, err := tls.X509KeyPair([]byte(c), []byte(k))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &tls.Config{RootCAs: pool, ServerName: "localhost", Certificates: []tls.Certificate{pair}}
+		return &tls.Config{RootCAs: pool, ServerName: "localhost", Certificates: []tls.Certificate{ca.Issue(harness.Subject{CN: cn, DNS: "localhost", URI: spiffe})}}
 	}
 	at := "https://" + p.Addr("data")
 	ask := func(c *tls.Config) string { return p.do(tlsClient(t, c), "POST", at+"/v1/evaluate", probe).Body }
