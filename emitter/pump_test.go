@@ -18,6 +18,7 @@ import (
 	"thymus/emitter/journal"
 	"thymus/emitter/ring"
 	"thymus/pdp"
+	"thymus/test/harness"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -213,9 +214,7 @@ func TestPumpSurvivesAFailingDisk(t *testing.T) {
 			stop := start(p)
 			rec := r.record(0)
 			r.rec.Record(pdp.ClassAllow, &rec)
-			for p.Events() == 0 {
-				time.Sleep(time.Millisecond)
-			}
+			harness.Eventually(t, 10*time.Second, "the first is journaled", func() bool { return p.Events() > 0 })
 			r.failWith(&os.PathError{Op: "write", Path: "x", Err: cause})
 			kept, n := 1, 1
 			for ; n < 2000; n++ {

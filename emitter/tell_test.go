@@ -10,6 +10,7 @@ import (
 
 	"thymus/emitter"
 	"thymus/pdp"
+	"thymus/test/harness"
 )
 
 // teller finds something in every denial and tells it through the ring after a while, as a store does that commits first.
@@ -72,7 +73,7 @@ func TestWhatIsToldThroughTheRingIsJournaledWithItsCause(t *testing.T) {
 		}
 		r.rec.Record(c, &rec)
 		if i%10 == 0 {
-			time.Sleep(3 * time.Millisecond)
+			time.Sleep(3 * time.Millisecond) // paces the producer: so that there are many batches
 		}
 	}
 	if err := stop(); err != nil {
@@ -115,9 +116,7 @@ func TestAPumpDoesNotWaitForeverForWhatIsTold(t *testing.T) {
 	if took := time.Since(begin); took < 20*time.Millisecond || p.Apart() != 1 || len(r.lines()) != 2 {
 		t.Errorf("journaled after %s, %d apart: %q", took, p.Apart(), r.lines())
 	}
-	for d.Telling() {
-		time.Sleep(time.Millisecond)
-	}
+	harness.Eventually(t, 10*time.Second, "the store hangs no more", func() bool { return !d.Telling() })
 	if err := p.Drain(); err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"thymus/emitter/journal"
 	"thymus/pdp"
+	"thymus/test/harness"
 )
 
 func TestMain(m *testing.M) {
@@ -294,11 +295,5 @@ func TestFsyncIsReadAsItIsWritten(t *testing.T) {
 func TestTheIntervalSyncsByItself(t *testing.T) {
 	j, _ := open(t, journal.Options{Dir: t.TempDir(), Fsync: journal.Fsync(5 * time.Millisecond), SegmentSize: 4 << 10})
 	fill(t, j, 200, 5)
-	deadline := time.Now().Add(10 * time.Second)
-	for j.Stats().LastSync.IsZero() {
-		if time.Now().After(deadline) {
-			t.Fatal("never synced")
-		}
-		time.Sleep(time.Millisecond) // polls a condition
-	}
+	harness.Eventually(t, 10*time.Second, "it is synced", func() bool { return !j.Stats().LastSync.IsZero() })
 }

@@ -257,7 +257,7 @@ func TestLeadersChange(t *testing.T) {
 	for range 10 {
 		r.append(500, 10)
 		c.ShufflePartitionLeaders()
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) // paces the changes: some come while nothing is under way, some in the middle
 	}
 	r.drain(s)
 	r.check(s, 0)

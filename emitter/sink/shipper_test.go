@@ -18,6 +18,7 @@ import (
 
 	"thymus/emitter/journal"
 	"thymus/emitter/sink"
+	"thymus/test/harness"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -268,12 +269,9 @@ func TestStuckLaneHoldsUpNoOther(t *testing.T) {
 			stuck++
 		}
 	}
-	deadline := time.Now().Add(10 * time.Second)
-	for s.Counters().Pending != uint64(stuck) && time.Now().Before(deadline) {
-		time.Sleep(time.Millisecond)
-	}
-	if c := s.Counters(); c.Pending != uint64(stuck) || s.State() == nil {
-		t.Errorf("%d events wait, want the %d of the stuck partition (%v)", c.Pending, stuck, s.State())
+	harness.Eventually(t, 10*time.Second, "only those of the stuck partition wait", func() bool { return s.Counters().Pending == uint64(stuck) })
+	if s.State() == nil {
+		t.Errorf("nothing is said of the %d events of the stuck partition", stuck)
 	}
 	f.set(func() { f.fail = nil })
 	b.drain(s)
@@ -306,7 +304,7 @@ func TestGoesOnAfterRestarts(t *testing.T) {
 		}
 		_, stop := b.run(f, sink.Options{MaxBatch: 2 << 10})
 		b.append(400, "")
-		time.Sleep(time.Duration(rand.N(4)) * time.Millisecond)
+		time.Sleep(time.Duration(rand.N(4)) * time.Millisecond) // at any moment
 		stop()
 		b.j.Close()
 		b.open()
@@ -327,7 +325,7 @@ func TestPartitionsChangeWhileRunning(t *testing.T) {
 	for n := range 10 {
 		b.append(300, "")
 		f.set(func() { f.parts = 2 + n%3 })
-		time.Sleep(12 * time.Millisecond)
+		time.Sleep(12 * time.Millisecond) // paces the changes: each lasts for some batches
 	}
 	b.drain(s)
 	stop()

@@ -118,14 +118,21 @@ func TestARolloutThatDeniesAllQuarantinesNobody(t *testing.T) {
 	}
 }
 
-func TestAnAttackRightAfterARolloutIsHeldUntilTheOthersArePermitted(t *testing.T) {
+// probedYoung is a fleet of so many quiet subjects, five seconds after a new revision, of which another has just probed.
+func probedYoung(t *testing.T, fleet int) *box {
+	t.Helper()
 	b := newBox(t, only(detect.Probing))
-	b.crowd(100)
+	b.crowd(fleet)
 	b.rev = "r2"
 	b.wait(5 * time.Second)
 	for i := range 8 {
 		b.call("a", denied, on(fmt.Sprint("r", i)))
 	}
+	return b
+}
+
+func TestAnAttackRightAfterARolloutIsHeldUntilTheOthersArePermitted(t *testing.T) {
+	b := probedYoung(t, 100)
 	b.want("probing:opened:HIGH:8") // not yet: it may be the policy
 	for i := range 79 {
 		b.call(fmt.Sprintf("quiet-%d", i))
@@ -138,13 +145,7 @@ func TestAnAttackRightAfterARolloutIsHeldUntilTheOthersArePermitted(t *testing.T
 }
 
 func TestWhatIsHeldIsReleasedWhenTheRevisionIsNoLongerYoung(t *testing.T) {
-	b := newBox(t, only(detect.Probing))
-	b.crowd(100)
-	b.rev = "r2"
-	b.wait(5 * time.Second)
-	for i := range 8 {
-		b.call("a", denied, on(fmt.Sprint("r", i)))
-	}
+	b := probedYoung(t, 100)
 	b.want("probing:opened:HIGH:8")
 	b.wait(61 * time.Second)
 	for range 600 {
@@ -257,13 +258,7 @@ func TestErrorsOfTheOldRevisionAreNotTheNewOnes(t *testing.T) {
 }
 
 func TestWhatIsHeldIsDroppedWithItsRevision(t *testing.T) {
-	b := newBox(t, only(detect.Probing))
-	b.crowd(100)
-	b.rev = "r2"
-	b.wait(5 * time.Second)
-	for i := range 8 {
-		b.call("a", denied, on(fmt.Sprint("r", i)))
-	}
+	b := probedYoung(t, 100)
 	b.want("probing:opened:HIGH:8")
 	b.rev = "r3"
 	for range 70 {
@@ -274,13 +269,7 @@ func TestWhatIsHeldIsDroppedWithItsRevision(t *testing.T) {
 }
 
 func TestASmallFleetIsNotHeld(t *testing.T) {
-	b := newBox(t, only(detect.Probing))
-	b.crowd(3)
-	b.rev = "r2"
-	b.wait(5 * time.Second)
-	for i := range 8 {
-		b.call("a", denied, on(fmt.Sprint("r", i)))
-	}
+	b := probedYoung(t, 3)
 	b.want("probing:opened:HIGH:8!")
 }
 

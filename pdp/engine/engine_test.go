@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"thymus/pdp"
@@ -135,13 +136,15 @@ func TestABatchSharesOneDeadline(t *testing.T) {
 }
 
 func TestTheClockStartsWithTheFirstEvaluation(t *testing.T) {
-	e := start(t, engine.Options{Deadline: 30 * time.Millisecond}, &script{match: permits})
-	c := begin(t, e, 1)
-	defer c.End()
-	time.Sleep(90 * time.Millisecond) // a body that arrives slowly
-	if d, err := c.Decide(); err != nil || !d.Allowed {
-		t.Fatalf("%v %+v", err, d)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		e := start(t, engine.Options{Deadline: 30 * time.Millisecond}, &script{match: permits})
+		c := begin(t, e, 1)
+		defer c.End()
+		time.Sleep(90 * time.Millisecond) // a body that arrives slowly
+		if d, err := c.Decide(); err != nil || !d.Allowed {
+			t.Fatalf("%v %+v", err, d)
+		}
+	})
 }
 
 // A call that ended just when its deadline came must leave nothing behind for the next one on the same memory.

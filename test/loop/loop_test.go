@@ -98,7 +98,7 @@ func TestAProbingAgentIsQuarantined(t *testing.T) {
 	s.ask("mallory", "nobody", "open", "vault/1") // its windows were cleared: one denial is one
 	s.Stop()
 	s = start(t, dir, "immune.mode=protect") // and what the journal has of it before is not held against it
-	time.Sleep(300 * time.Millisecond)
+	time.Sleep(300 * time.Millisecond)       // long enough for what must not come
 	if !s.ask("mallory", "admin", "read", "x").Allowed || len(s.quarantined()) != 0 {
 		t.Error("a restart quarantines it again")
 	}
@@ -316,7 +316,7 @@ func TestAKillLosesNoFinding(t *testing.T) {
 		dir := t.TempDir()
 		s := start(t, dir, "immune.mode=protect")
 		s.probe("mallory", 8)
-		time.Sleep(time.Duration(round) * 2 * time.Millisecond)
+		time.Sleep(time.Duration(round) * 2 * time.Millisecond) // each round at another moment
 		s.Kill()
 		s = start(t, dir, "immune.mode=protect")
 		harness.Eventually(t, 5*time.Second, "it is quarantined", func() bool { return slices.Equal(s.quarantined(), []string{"agent/mallory"}) })

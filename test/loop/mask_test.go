@@ -31,7 +31,7 @@ func TestAKillHidesNoProbeBehindAMask(t *testing.T) {
 			probe(5, 8)
 			harness.Eventually(t, 5*time.Second, "it is quarantined", func() bool { return slices.Equal(s.quarantined(), []string{"agent/mallory"}) })
 			harness.Eventually(t, 5*time.Second, "the threat", func() bool { return len(s.threats()) == 1 })
-			time.Sleep(1500 * time.Millisecond)
+			time.Sleep(1500 * time.Millisecond) // and kept again
 			s.Kill()
 			s = start(t, dir, "immune.mode=protect", "events.mask="+mask)
 			if code := s.call("DELETE", "/v1/immune/quarantine/mallory", "", nil); code != 204 {
@@ -41,7 +41,7 @@ func TestAKillHidesNoProbeBehindAMask(t *testing.T) {
 			s.Kill() // before what is kept knows of the release
 			s = start(t, dir, "immune.mode=protect", "events.mask="+mask)
 			probe(2, 5)
-			time.Sleep(200 * time.Millisecond)
+			time.Sleep(200 * time.Millisecond) // long enough for what must not come
 			if q, x := s.quarantined(), s.threats(); len(q) != 0 || len(x) != 1 {
 				t.Errorf("what was before the release is held against it: %v, %+v", q, x)
 			}

@@ -184,7 +184,7 @@ func TestNoAnswerIsWrongUnderLoad(t *testing.T) {
 	}
 	begin, reloads := time.Now(), 0
 	for ; time.Since(begin) < loadFor(); reloads++ {
-		time.Sleep(500 * time.Millisecond)
+		time.Sleep(500 * time.Millisecond) // the pace of the reloads
 		next := filepath.Join(s.dir, "next")
 		text := mixed + fmt.Sprintf("\nallow contains \"extra\" if input.resource.id == \"/extra/%d\"\n", reloads)
 		if err := os.WriteFile(next, []byte(text), 0o600); err != nil {

@@ -60,9 +60,9 @@ func TestAnOutageUnderLoadLetsNothingThrough(t *testing.T) {
 		})
 	}
 	for range 2 {
-		time.Sleep(300 * time.Millisecond)
+		time.Sleep(300 * time.Millisecond) // all goes well for a while
 		s.life.Kill()
-		time.Sleep(300 * time.Millisecond)
+		time.Sleep(300 * time.Millisecond) // and for a while nobody is there
 		s.start()
 	}
 	close(back)
