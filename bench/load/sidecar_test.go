@@ -1,18 +1,15 @@
 package load_test
 
 import (
-	"bufio"
-	"encoding/json"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"thymus/bench/load"
 	"thymus/bench/workload"
+	"thymus/test/harness"
 )
 
 // sidecar is a running Thymus.
@@ -25,55 +22,25 @@ type sidecar struct {
 func start(t *testing.T, w *workload.Workload) *sidecar {
 	t.Helper()
 	dir := t.TempDir()
-	binary := filepath.Join(dir, "thymus")
-	if out, err := exec.Command("go", "build", "-o", binary, "thymus").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	binary, err := harness.Build(dir, "thymus")
+	must(t, err)
 	policies := filepath.Join(dir, "policies")
-	must(t, os.Mkdir(policies, 0o755))
 	for _, language := range [...]string{workload.Thymus, workload.Rego} {
 		for _, f := range w.Policies[language] {
-			must(t, os.WriteFile(filepath.Join(policies, f.Name), []byte(f.Text), 0o600))
+			harness.Write(t, filepath.Join(policies, f.Name), f.Text)
 		}
 	}
 	cmd := exec.Command(binary, "serve", "--set", "dir="+filepath.Join(dir, "state"), "--set", "events.ring.path="+dir, "--set", "events.ring.size=4MiB",
 		"--set", "data.listen=127.0.0.1:0", "--set", "data.socket="+filepath.Join(dir, "data.sock"), "--set", "management.listen=",
 		"--set", "extauthz.listen=127.0.0.1:0", "--set", "extauthz.socket="+filepath.Join(dir, "grpc.sock"),
 		"--set", "extauthz.identity=header:"+load.SubjectHeader, "--set", "extauthz.role_header="+load.RoleHeader, policies)
-	log, err := cmd.StderrPipe()
-	must(t, err)
-	cmd.Stdout = cmd.Stderr
-	must(t, cmd.Start())
-	s := &sidecar{sockets: dir}
-	ready, drained := make(chan bool, 1), make(chan bool)
-	var said strings.Builder
-	go func() {
-		defer close(drained)
-		for lines := bufio.NewScanner(log); lines.Scan(); {
-			var r struct{ Message, Data, Extauthz string }
-			said.WriteString(lines.Text() + "\n")
-			if json.Unmarshal(lines.Bytes(), &r) == nil && r.Message == "ready" {
-				s.data = load.Endpoint{Network: "tcp", Address: r.Data}
-				s.extauthz = load.Endpoint{Network: "tcp", Address: r.Extauthz, GRPC: true}
-				ready <- true
-			}
-		}
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		<-drained
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("the sidecar ended with %v\n%s", err, said.String())
-		}
-	})
-	select {
-	case <-ready:
-	case <-drained:
-		t.Fatalf("the sidecar did not start\n%s", said.String())
-	case <-time.After(time.Minute):
-		t.Fatal("the sidecar is not ready after a minute")
+	p := harness.Start(t, cmd)
+	t.Cleanup(p.Stop)
+	return &sidecar{
+		data:     load.Endpoint{Network: "tcp", Address: p.Addr("data")},
+		extauthz: load.Endpoint{Network: "tcp", Address: p.Addr("extauthz"), GRPC: true},
+		sockets:  dir,
 	}
-	return s
 }
 
 // TestARunningThymusIsAskedInEveryDialect asks it questions that its policy answers as the oracle does, questions of a
