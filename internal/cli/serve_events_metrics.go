@@ -39,6 +39,8 @@ func (e *events) exportRecords(r *prom.Registry) {
 		one(func() float64 { return float64(e.pump.Unreadable()) }))
 	r.Counter("thymus_records_unresolved_total", "Records by rules whose rows are not on record; their events say so.", nil,
 		one(func() float64 { return float64(e.pump.Unresolved()) }))
+	r.Counter("thymus_findings_apart_total", "Batches that were journaled before what was found in them was stored: it is in a later one.", nil,
+		one(func() float64 { return float64(e.pump.Apart()) }))
 	r.Gauge("thymus_ring_backlog_bytes", "Bytes of the ring in use.", nil, one(func() float64 { return float64(e.ring.Backlog()) }))
 	r.Gauge("thymus_ring_capacity_bytes", "Bytes that the ring holds.", nil, one(func() float64 { return float64(e.ring.Capacity()) }))
 }
