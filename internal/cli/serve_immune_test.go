@@ -213,7 +213,7 @@ func TestBrownOutLeavesPlainAllowsOutAndCountsThem(t *testing.T) {
 		{"strict", []string{"immune.mode=protect", "events.loss=strict"}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := life(t, append([]string{"events.ring.size=1MiB"}, c.set...)...)
+			s := life(t, append([]string{"events.ring.size=1MiB", "detect.pressure.enabled=false"}, c.set...)...) // which says it too
 			e := s.recording.(*events)
 			e.stopPump()
 			<-e.pumped // from here on the ring only fills
