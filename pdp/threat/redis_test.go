@@ -5,9 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,67 +19,21 @@ import (
 	"thymus/internal/state"
 	"thymus/pdp"
 	"thymus/pdp/threat"
+	"thymus/test/harness"
 )
 
-// server is a real redis-server that can be killed and started again with what it had on disk.
-type server struct {
-	t    *testing.T
-	dir  string
-	addr string
-	cmd  *exec.Cmd
-}
+// server is a redis-server, asked by its own client.
+type server struct{ *harness.Redis }
 
-func startRedis(t *testing.T) *server {
-	t.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		if os.Getenv("REQUIRE_REAL") == "1" {
-			t.Fatal("redis-server is not installed")
-		}
-		t.Skip("redis-server is not installed")
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &server{t: t, dir: t.TempDir(), addr: ln.Addr().String()}
-	ln.Close()
-	s.start()
-	t.Cleanup(s.kill)
-	return s
-}
-
-func (s *server) start() {
-	s.t.Helper()
-	_, port, _ := net.SplitHostPort(s.addr)
-	s.cmd = exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", s.dir, "--appendonly", "yes",
-		"--appendfsync", "always", "--save", "", "--daemonize", "no")
-	if err := s.cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	c := s.client()
-	defer c.Close()
-	wait(s.t, "redis answers", func() bool { return c.Ping(context.Background()).Err() == nil })
-}
+func startRedis(t *testing.T) *server { return &server{harness.NewRedis(t)} }
 
 func (s *server) client() *redis.Client {
-	return redis.NewClient(&redis.Options{Addr: s.addr, MaxRetries: -1})
-}
-
-func (s *server) kill() {
-	if s.cmd != nil {
-		_ = s.cmd.Process.Kill()
-		_ = s.cmd.Wait()
-		s.cmd = nil
-	}
+	return redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1})
 }
 
 func wait(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not within 10 s: %s", what)
-		}
-	}
+	harness.Eventually(t, 10*time.Second, what, ok)
 }
 
 // box is a sidecar's journal: what its store was made to tell.
@@ -126,7 +77,7 @@ func join(t *testing.T, s *server, name string, limit int) *sidecar {
 		t.Fatal(err)
 	}
 	x := &sidecar{box: b, state: st, trouble: make(chan error, 100)}
-	o := threat.RedisOptions{URL: "redis://" + s.addr, Instance: name, Store: st, Trouble: func(err error) { x.trouble <- err }}
+	o := threat.RedisOptions{URL: "redis://" + s.Addr, Instance: name, Store: st, Trouble: func(err error) { x.trouble <- err }}
 	o.SetLimit(limit)
 	if x.Redis, err = threat.OpenRedis(o); err != nil {
 		t.Fatal(err)
@@ -240,7 +191,7 @@ func TestRedisAwayServesTheLastStateAndRefusesChanges(t *testing.T) {
 	if _, err := b.Get(bg, th.ID); err != nil {
 		t.Fatal(err)
 	}
-	s.kill()
+	s.Kill()
 	for _, x := range []*sidecar{a, b} {
 		if got, err := x.Get(bg, th.ID); err != nil || got.ID != th.ID {
 			t.Errorf("a read while it is away: %v", err)
@@ -266,7 +217,7 @@ func TestRedisAwayServesTheLastStateAndRefusesChanges(t *testing.T) {
 	if _, err := late.Get(bg, th.ID); !errors.Is(err, threat.ErrAway) {
 		t.Errorf("a read by one who never saw it: %v", err)
 	}
-	s.start()
+	s.Start()
 	for _, x := range []*sidecar{a, b, late} {
 		wait(t, "it is back", func() bool { return x.Away() == nil })
 		if got, err := x.Get(bg, th.ID); err != nil || got.Status != threat.Open {
@@ -295,7 +246,7 @@ func TestRedisIsKilledUnderLoad(t *testing.T) {
 		go func() {
 			defer close(done)
 			time.Sleep(30 * time.Millisecond)
-			s.kill()
+			s.Kill()
 		}()
 		for {
 			th, err := x.Create(bg, report(threat.Low))
@@ -309,7 +260,7 @@ func TestRedisIsKilledUnderLoad(t *testing.T) {
 			}
 		}
 		<-done
-		s.start()
+		s.Start()
 		wait(t, "it is back", func() bool { return x.Away() == nil })
 	}
 	if len(answered) < 10 || refused < 3 {
@@ -361,7 +312,7 @@ func TestTheOutboxKeepsEventsUntilTheyAreStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.full.Store(false)
-	o := threat.RedisOptions{URL: "redis://" + s.addr, Instance: "a", Store: a.state}
+	o := threat.RedisOptions{URL: "redis://" + s.Addr, Instance: "a", Store: a.state}
 	r, err := threat.OpenRedis(o)
 	if err != nil {
 		t.Fatal(err)
@@ -452,9 +403,7 @@ func TestAHungRedisHoldsReadersUpOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	s.Signal(syscall.SIGSTOP)
 	begin := time.Now()
 	var wg sync.WaitGroup
 	for range 20 {
@@ -471,9 +420,7 @@ func TestAHungRedisHoldsReadersUpOnce(t *testing.T) {
 	if _, err := a.Create(bg, report(threat.Low)); !errors.Is(err, threat.ErrAway) {
 		t.Errorf("%v", err)
 	}
-	if err := s.cmd.Process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
+	s.Signal(syscall.SIGCONT)
 	wait(t, "it is back", func() bool { return a.Away() == nil })
 	if _, err := a.Create(bg, report(threat.Low)); err != nil {
 		t.Error(err)

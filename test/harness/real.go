@@ -72,5 +72,11 @@ func (r *Redis) Start() {
 	})
 }
 
+// Signal sends one.
+func (r *Redis) Signal(s os.Signal) {
+	r.t.Helper()
+	r.life.Signal(s)
+}
+
 // Kill ends it as a power cut would. It may be called from any goroutine, but not while Start is under way.
 func (r *Redis) Kill() { r.life.Kill() }
