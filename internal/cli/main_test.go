@@ -2,34 +2,19 @@ package cli_test
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"thymus/test/harness"
 )
 
-// binary is the program under test, built once by TestMain.
+// binary is the program under test, built once.
 var binary string
 
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "thymus-cli")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	binary = filepath.Join(dir, "thymus")
-	code := 1
-	if out, err := exec.Command("go", "build", "-o", binary, "thymus").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
-	} else {
-		code = m.Run()
-	}
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { harness.Main(m, &binary) }
 
 // call is one run of the program, in a folder of its own with an environment of its own.
 type call struct {
@@ -46,13 +31,7 @@ func (c call) run(t *testing.T) (stdout, stderr string, code int) {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range c.files {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(strings.ReplaceAll(text, "DIR", dir)), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		harness.Write(t, filepath.Join(dir, name), strings.ReplaceAll(text, "DIR", dir))
 	}
 	argv := append(strings.Fields(c.args), c.argv...)
 	for i := range argv {
@@ -64,12 +43,7 @@ func (c call) run(t *testing.T) (stdout, stderr string, code int) {
 	cmd.Stdin = strings.NewReader(c.stdin)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	err := cmd.Run()
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		code = exit.ExitCode()
-	} else if err != nil {
-		t.Fatal(err)
-	}
+	code = harness.ExitCode(t, cmd.Run())
 	hide := strings.NewReplacer(dir, "DIR")
 	return hide.Replace(out.String()), hide.Replace(errs.String()), code
 }
