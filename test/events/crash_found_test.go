@@ -1,9 +1,20 @@
 package events_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"thymus/test/harness"
 )
 
 // The same while detectors find another offender a dozen times a hundred requests, so that the pump holds batches open for
@@ -23,14 +34,63 @@ func TestCrashLosesNothingWhileBatchesAreHeldOpen(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			l := newLedger(h.journal())
-			if err := l.read(); err != nil {
-				t.Fatal(err)
+			// What is stored was told once, and nothing was told that is not stored.
+			s, l := h.start(t), newLedger(h.journal())
+			harness.Eventually(t, 30*time.Second, "the journal tells of each threat that is stored, once", func() bool {
+				ids := s.threats(t)
+				if err := l.read(); err != nil {
+					t.Fatal(err)
+				}
+				told := slices.Sorted(maps.Keys(l.threats))
+				return len(ids) > 0 && slices.Equal(ids, told)
+			})
+			for id, n := range l.threats {
+				if n != 1 {
+					t.Errorf("threat %s was told of %d times", id, n)
+				}
 			}
 			t.Log(l.types)
 			if n := l.types["immune.self_protection_triggered"]; n == 0 || l.types["threat.detected"] < n {
 				t.Errorf("of %d decisions nothing was found, and no batch held open: %v", answered, l.types)
 			}
 		})
+	}
+}
+
+// threats are the ids of all threats that are stored, sorted.
+func (s *sidecar) threats(t *testing.T) (ids []string) {
+	t.Helper()
+	token, err := os.ReadFile(filepath.Join(s.dir, "management.token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for next := ""; ; {
+		r, err := http.NewRequest(http.MethodGet, "http://"+s.mgmt+"/v1/threats?limit=1000&next="+url.QueryEscape(next), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+		res, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var page struct {
+			Items []struct {
+				ID string `json:"threat_id"`
+			}
+			Next *string
+		}
+		err = json.NewDecoder(res.Body).Decode(&page)
+		if res.Body.Close(); err != nil || res.StatusCode != http.StatusOK {
+			t.Fatalf("%d, %v", res.StatusCode, err)
+		}
+		for _, x := range page.Items {
+			ids = append(ids, x.ID)
+		}
+		if page.Next == nil || *page.Next == "" {
+			slices.Sort(ids)
+			return ids
+		}
+		next = *page.Next
 	}
 }

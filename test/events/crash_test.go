@@ -22,11 +22,12 @@ type ledger struct {
 	decisions map[string]int
 	ids       map[string]bool
 	types     map[string]int
+	threats   map[string]int // that were made
 	events    int
 }
 
 func newLedger(dir string) *ledger {
-	return &ledger{dir: dir, next: 1, decisions: map[string]int{}, ids: map[string]bool{}, types: map[string]int{}}
+	return &ledger{dir: dir, next: 1, decisions: map[string]int{}, ids: map[string]bool{}, types: map[string]int{}, threats: map[string]int{}}
 }
 
 // read takes in what is new. Anything that is there twice, missing or unreadable is an error.
@@ -54,6 +55,7 @@ func (l *ledger) read() error {
 				ID, Type string
 				Payload  struct {
 					Decision string `json:"decision_id"`
+					Threat   string `json:"threat_id"`
 				}
 			}
 			if err := json.Unmarshal(line, &e); err != nil {
@@ -64,6 +66,9 @@ func (l *ledger) read() error {
 			}
 			l.ids[e.ID] = true
 			l.types[e.Type]++
+			if e.Type == "threat.detected" {
+				l.threats[e.Payload.Threat]++
+			}
 			l.events++
 			if e.Type == "policy.evaluated" {
 				l.decisions[e.Payload.Decision]++
