@@ -3,6 +3,7 @@ package rules_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -161,4 +162,64 @@ func TestTheShadowComparesWhatLiesApartWithEverythingInOne(t *testing.T) {
 			t.Errorf("%d matched, %+v", matched, st)
 		}
 	})
+}
+
+// TestAnInputThatCannotBeReadCompilesNothing sends a number that no engine counts with: whoever can ask for a decision
+// could otherwise have everything compiled in one for each set.
+func TestAnInputThatCannotBeReadCompilesNothing(t *testing.T) {
+	o := rules.Options{Builtin: true, Extra: []rules.Source{stored("costly", costly), stored("other", small("other", 1))}}
+	ld := rules.NewLoader()
+	set, err := ld.Load(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Engine = rules.EngineTopdown
+	top, err := rules.Load(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const input = `{"action":{"name":"read","properties":{"n":1e99999}}}`
+	got, r := decide(t, set, input)
+	want, _ := decide(t, top, input)
+	if got.Fault != pdp.FaultInput || got.Reason != want.Reason || len(r.Faults) != 1 {
+		t.Errorf("got %s, want %s", got.Reason, want.Reason)
+	}
+	if n := ld.Stats().Wholes; n > 0 {
+		t.Errorf("%d sets were compiled in one", n)
+	}
+}
+
+// TestSetsThatWereReplacedAreNotCompiledInOne asks each of many sets for a document that only everything in one answers,
+// and gives up at once: what is compiled is the first, perhaps one that came meanwhile, and the last.
+func TestSetsThatWereReplacedAreNotCompiledInOne(t *testing.T) {
+	o := rules.Options{}
+	for i := range 200 {
+		id := fmt.Sprintf("p%03d", i)
+		o.Extra = append(o.Extra, stored(id, small(id, i)))
+	}
+	ld := rules.NewLoader()
+	var expired pdp.Budget
+	expired.Start(1)
+	expired.Expire(1)
+	var r pdp.Result
+	for i := range 12 {
+		o.Extra[0] = stored("p000", small("p000", 1000+i))
+		set, err := ld.Load(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		budget := &expired
+		if i == 11 {
+			budget = nil
+		}
+		set.Snapshot.Eval.Value(set.Snapshot.Eval.Query([]string{"policies"}), tape(t, benchInput), false, budget, &r)
+		set = nil
+		runtime.GC()
+	}
+	if !r.Defined || len(r.Faults) > 0 {
+		t.Errorf("of the last: %v", faultTexts(&r))
+	}
+	if n := ld.Stats().Wholes; n < 1 || n > 8 {
+		t.Errorf("%d sets were compiled in one", n)
+	}
 }

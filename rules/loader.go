@@ -28,6 +28,7 @@ type LoaderStats struct {
 	Policies uint64 // structured policies that were read and compiled by themselves
 	Modules  uint64 // Rego modules that were parsed
 	Worlds   uint64 // compilations of all that cannot be compiled by itself
+	Wholes   uint64 // compilations of a set in one, since something asked what no part of it can answer
 }
 
 // NewLoader makes a loader that knows nothing yet.
@@ -57,6 +58,7 @@ func (ld *Loader) Load(ctx context.Context, o Options) (*Set, error) {
 func (ld *Loader) Stats() LoaderStats {
 	ld.mu.Lock()
 	defer ld.mu.Unlock()
+	ld.count.Wholes = ld.cache.minis.wholes.Load()
 	return ld.count
 }
 
@@ -85,13 +87,20 @@ func newMemory() memory {
 		minis: &minis{}}
 }
 
-// begin starts a load. Tables that hold mostly what is gone are given up, with all that was compiled with them.
+// begin starts a load. Tables that hold mostly what is gone are given up, with all that was compiled with them: once, not
+// again by each of the loads that fail after it.
 func (c *memory) begin() {
 	c.turn++
-	if n := c.tables.Size(); n > minTables && n > 4*c.fresh {
-		turn := c.turn
+	n := c.tables.Size()
+	switch {
+	case n <= minTables:
+	case c.fresh == 0: // nothing that was compiled with them was loaded so far
+		c.fresh = n
+	case n > 4*c.fresh:
+		turn, minis := c.turn, c.minis
 		*c = newMemory()
-		c.turn = turn
+		c.turn, c.minis = turn, minis
+		minis.forget()
 	}
 }
 

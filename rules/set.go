@@ -88,7 +88,7 @@ func (l *loader) parts(o *Options, w *world, apart []*piece, snap *pdp.Snapshot)
 			s.reads.names[name] = true
 		}
 	}
-	s.all = l.everything(o)
+	s.all = l.everything(o, s)
 	return s
 }
 

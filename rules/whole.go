@@ -4,7 +4,9 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
+	"weak"
 
 	"thymus/pdp"
 	"thymus/rules/native"
@@ -16,7 +18,10 @@ type whole struct {
 	native *native.Engine // nil: topdown alone
 }
 
-var errWhole = errors.New("policies that compile apart do not compile together")
+var (
+	errWhole = errors.New("policies that compile apart do not compile together")
+	errGone  = errors.New("the policies were replaced")
+)
 
 // lazily is a whole that is made when it is asked for the first time, once, off the path of the request that asked.
 type lazily struct {
@@ -100,11 +105,19 @@ func compileWhole(o Options, sources func(*loader)) (*whole, error) {
 	return out, nil
 }
 
-// everything is the set in one.
-func (l *loader) everything(o *Options) *lazily {
+// everything is the set in one, for s. Nothing costs more; so of the sets of a Loader one at a time is compiled, and none
+// that nobody has any more when its turn comes: a set that was asked for and replaced while others compiled.
+func (l *loader) everything(o *Options, s *parts) *lazily {
 	modules, structs, files, forced, fixed := l.modules, l.structs, l.files, l.forced, l.fixed
 	opts := Options{AllowBuiltins: o.AllowBuiltins}
+	minis, wanted := s.minis, weak.Make(s)
 	return newLazily(func() (*whole, error) {
+		minis.large.Lock()
+		defer minis.large.Unlock()
+		if wanted.Value() == nil {
+			return nil, errGone
+		}
+		minis.wholes.Add(1)
 		return compileWhole(opts, func(l *loader) {
 			l.forced, l.fixed, l.files = forced, fixed, files
 			for _, f := range modules {
@@ -126,8 +139,10 @@ func (w *whole) value(path []string, topdown, strict bool, in *pdp.Doc, b *pdp.B
 
 // minis are the policies that lie apart and were needed by themselves, as wholes; the last few stay.
 type minis struct {
-	mu   sync.Mutex
-	kept []*piece
+	mu     sync.Mutex
+	kept   []*piece
+	large  sync.Mutex    // held by who compiles a set in one
+	wholes atomic.Uint64 // sets that were
 }
 
 // maxMinis bounds them.
@@ -153,4 +168,14 @@ func (s *parts) mini(p *apartPolicy) *lazily {
 		s.minis.kept = slices.Delete(s.minis.kept, 0, 1)
 	}
 	return l
+}
+
+// forget lets go of all of them.
+func (m *minis) forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range m.kept {
+		p.alone.Store(nil)
+	}
+	m.kept = nil
 }

@@ -278,23 +278,24 @@ func (e *Engine) amend(w failure, in *pdp.Doc, b *pdp.Budget, r *pdp.Result) {
 		e.answer(f, r, func() { e.fallback.Match(in, b, r) })
 		return
 	}
-	e.stats.fellBack.Add(1)
 	if w.fault != nil {
 		parts.Base(in, b, r)
 		if w = e.match(in, b, r, true); w.fault != nil {
-			parts.Match(in, b, r)
+			e.answer(w.fault, r, func() { parts.Match(in, b, r) })
 			return
 		}
 	}
+	e.stats.fellBack.Add(1)
 	if w.blamed != nil {
 		r.Matches = slices.DeleteFunc(r.Matches, func(m pdp.Match) bool { return slices.Contains(w.blamed, m.Policy) })
 		parts.Rest(w.blamed, in, b, r)
 	}
 }
 
-// answer reports a fault, or lets topdown answer: its verdict counts. A deadline that has passed has passed there too.
+// answer reports a fault, or lets topdown answer: its verdict counts. A deadline that has passed has passed there too, and
+// an input that cannot be read here cannot be read there: topdown, which may have to be compiled first, is not asked.
 func (e *Engine) answer(f *fault, r *pdp.Result, again func()) {
-	if e.fallback != nil && f.code != pdp.FaultDeadline {
+	if e.fallback != nil && f.code != pdp.FaultDeadline && f.code != pdp.FaultInput {
 		e.stats.fellBack.Add(1)
 		again()
 		return
