@@ -14,25 +14,18 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"thymus/test/harness"
 )
 
 const kafkaVersion = "4.1.0"
-
-// absent skips a test that needs a real component, or fails it where REQUIRE_REAL says that all are there.
-func absent(t testing.TB, what string) {
-	t.Helper()
-	if os.Getenv("REQUIRE_REAL") == "1" {
-		t.Fatal("absent: " + what)
-	}
-	t.Skip("absent: " + what)
-}
 
 // kafkaJars is a folder with Apache Kafka, fetched once into .tools.
 func kafkaJars(t testing.TB) string {
 	t.Helper()
 	for _, tool := range []string{"java", "kcat"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			absent(t, tool)
+			harness.Absent(t, tool, err.Error())
 		}
 	}
 	root, err := filepath.Abs("../../.tools/kafka-" + kafkaVersion)
@@ -44,7 +37,7 @@ func kafkaJars(t testing.TB) string {
 		return libs
 	}
 	if _, err := exec.LookPath("mvn"); err != nil {
-		absent(t, "mvn, which fetches Kafka")
+		harness.Absent(t, "mvn, which fetches Kafka", err.Error())
 	}
 	const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>thymus</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging><dependencies>
@@ -60,7 +53,7 @@ func kafkaJars(t testing.TB) string {
 	cmd := exec.Command("mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory="+libs)
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
-		absent(t, fmt.Sprintf("Kafka %s: mvn: %v\n%s", kafkaVersion, err, out))
+		harness.Absent(t, "Kafka "+kafkaVersion, fmt.Sprintf("mvn: %v\n%s", err, out))
 	}
 	if err := os.WriteFile(done, nil, 0o644); err != nil {
 		t.Fatal(err)
