@@ -105,7 +105,7 @@ func (d *Watcher) LoadState(b []byte) error {
 	if rev > maxName || len(b) != stateFixed+rev+n*stateEntry+4 {
 		return fmt.Errorf("%w: %d bytes, which is not what they announce", ErrState, len(b))
 	}
-	d.now = int64(le.Uint64(b[16:]))
+	d.now, d.recalled = int64(le.Uint64(b[16:])), true
 	sameRate := int64(le.Uint64(b[24:])) == d.rate.width
 	if past := math.Float64frombits(le.Uint64(b[32:])); past > 0 && past < math.MaxInt64 {
 		d.system.latency.past, d.system.latency.learnt = past, int(le.Uint32(b[40:])&(1<<30-1))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -41,6 +42,39 @@ func TestARestartKeepsWhatWasLearnt(t *testing.T) {
 		b.call("a")
 	}
 	b.want("rate_anomaly:opened:MEDIUM:29!")
+}
+
+// A start reads the journal's end again. What was found in its last seconds bears the same names, or each restart would
+// make a second threat of it, and quarantine for it again.
+func TestWhatIsReadAgainIsFoundUnderTheSameNames(t *testing.T) {
+	for _, spread := range []time.Duration{time.Millisecond, time.Second, 20 * time.Second} {
+		t.Run(spread.String(), func(t *testing.T) {
+			b := newBox(t, nil)
+			probes := func() (names []string) {
+				b.found = nil
+				b.crowd(100)
+				for i := range 5 {
+					for n := range 10 {
+						b.call(fmt.Sprint("prober-", i), denied, on(fmt.Sprint("vault/", n)))
+						b.wait(spread / 50)
+					}
+				}
+				for _, f := range b.found {
+					if f.Change == detect.Opened {
+						names = append(names, f.Incident)
+					}
+				}
+				return names
+			}
+			begin := b.at
+			before := probes()
+			b.restart(nil)
+			b.at = begin
+			if again := probes(); len(before) < 5 || !slices.Equal(again, before) {
+				t.Errorf("found again as %q, want %q", again, before)
+			}
+		})
+	}
 }
 
 func TestARolloutByRestartIsARollout(t *testing.T) {

@@ -30,6 +30,7 @@ type Watcher struct {
 	out      func(*Finding)
 	quiet    int64
 	now      int64 // Unix microseconds; never goes back but where the clock was set back
+	recalled bool  // now is an earlier life's, which the journal's end begins before
 	stats    Stats
 	revision string
 	revisions
@@ -150,9 +151,12 @@ func (d *Watcher) clock(at int64) {
 	case at < d.now-overtaken:
 		d.now = at
 		d.stats.Restarts++
+	case d.recalled: // what is seen again is seen at its time: its incidents are named by it
+		d.now = at
 	default:
 		return
 	}
+	d.recalled = false
 	before := d.active.at
 	d.active.tick(d.now)
 	if d.active.at == before {

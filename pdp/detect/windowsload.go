@@ -23,6 +23,8 @@ func (d *Watcher) LoadWindows(b []byte) error {
 	case le.Uint64(b[16:]) != d.shape():
 		return fmt.Errorf("%w: of another configuration", ErrState)
 	}
+	// Nothing that is in the windows comes again.
+	d.recalled = false
 	for _, load := range []bool{false, true} { // look first, so that nothing is taken of what is not whole
 		r := reader{b: b[windowsFixed : len(b)-4]}
 		rev := string(r.take(int(le.Uint32(b[24:]))))

@@ -49,6 +49,11 @@ func TestCrashLosesNothingWhileBatchesAreHeldOpen(t *testing.T) {
 					t.Errorf("threat %s was told of %d times", id, n)
 				}
 			}
+			for who, n := range l.sources { // a start finds again what was found, under the same name
+				if n != 1 {
+					t.Errorf("%s, who probed once, is %d threats", who, n)
+				}
+			}
 			t.Log(l.types)
 			if n := l.types["immune.self_protection_triggered"]; n == 0 || l.types["threat.detected"] < n {
 				t.Errorf("of %d decisions nothing was found, and no batch held open: %v", answered, l.types)

@@ -23,11 +23,13 @@ type ledger struct {
 	ids       map[string]bool
 	types     map[string]int
 	threats   map[string]int // that were made
+	sources   map[string]int // of these
 	events    int
 }
 
 func newLedger(dir string) *ledger {
-	return &ledger{dir: dir, next: 1, decisions: map[string]int{}, ids: map[string]bool{}, types: map[string]int{}, threats: map[string]int{}}
+	return &ledger{dir: dir, next: 1, decisions: map[string]int{}, ids: map[string]bool{}, types: map[string]int{}, threats: map[string]int{},
+		sources: map[string]int{}}
 }
 
 // read takes in what is new. Anything that is there twice, missing or unreadable is an error.
@@ -56,6 +58,7 @@ func (l *ledger) read() error {
 				Payload  struct {
 					Decision string `json:"decision_id"`
 					Threat   string `json:"threat_id"`
+					Source   string
 				}
 			}
 			if err := json.Unmarshal(line, &e); err != nil {
@@ -68,6 +71,7 @@ func (l *ledger) read() error {
 			l.types[e.Type]++
 			if e.Type == "threat.detected" {
 				l.threats[e.Payload.Threat]++
+				l.sources[e.Payload.Source]++
 			}
 			l.events++
 			if e.Type == "policy.evaluated" {
