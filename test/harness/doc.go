@@ -4,4 +4,7 @@
 //
 // Invariants: no process outlives its test; nothing waits for ever; nothing here knows what a test asks of the program.
 // What is particular to one folder of tests (its state, its keys, its questions) stays there.
+//
+// Beside the program stands what several rooms' tests need around it: other programs that listen (Listen), a Redis that
+// can be killed, certificates, a free port, a wait for a condition, and one answer to a real component that is absent.
 package harness
