@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"thymus/pdp"
 	"thymus/pdp/immune"
+	"thymus/pdp/threat"
 )
 
 // ended closes a life before its test ends.
@@ -104,5 +106,36 @@ func TestAStartThatFailsBeforeItPumpsLosesNothing(t *testing.T) {
 	defer r.Close()
 	if n := r.(*events).pump.Account().Pending[pdp.ClassAllow]; n != 3 {
 		t.Errorf("%d records wait, want 3", n)
+	}
+}
+
+// Where masks keep the journal's end from being read again, a stop leaves nothing that was found untold.
+func TestAStopStoresWhatWasFoundWhereItIsNotFoundAgain(t *testing.T) {
+	dir := t.TempDir()
+	settings := []string{"dir=" + dir, "events.ring.path=" + dir, "events.mask=agent_id=hash", "detect.fleet.at_least=100000"}
+	s := life(t, settings...)
+	const many = 60
+	for i := range many {
+		for j := range 8 {
+			s.decide(t, fmt.Sprintf("prober-%d", i), "nobody", "open", fmt.Sprintf("vault/%d", j))
+		}
+	}
+	if err := s.recording.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.ended()
+	s = life(t, settings...)
+	got := 0
+	for next := ""; ; {
+		items, after, err := s.stored.threats.List(t.Context(), threat.Filter{}, next, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, next = got+len(items), after; next == "" {
+			break
+		}
+	}
+	if got != many {
+		t.Errorf("%d threats, want %d", got, many)
 	}
 }
