@@ -8,8 +8,13 @@ import (
 	"thymus/pdp"
 )
 
-// keep is how many bytes of a pooled buffer outlive a call.
-const keep = 64 << 10
+const (
+	// keep is how many bytes of a pooled buffer outlive a call.
+	keep = 64 << 10
+	// fresh is how many nanoseconds the time of day is told by the sweeper's clock before it is read again: of the two
+	// clocks it is the one that costs. A time of day that was set is late by this much.
+	fresh = int64(time.Millisecond)
+)
 
 // Call is one caller's turn. It belongs to one goroutine from Begin to End. What Decide and Query return is lent until
 // the next of either, or End.
@@ -20,6 +25,8 @@ type Call struct {
 	budget  pdp.Budget
 	allow   time.Duration
 	running bool
+	read    int64 // on the sweeper's clock: when day was read
+	day     int64 // Unix nanoseconds; 0 before the first decision
 
 	Req    pdp.Request // for the decoder to fill
 	Input  pdp.Doc     // a tape for planes whose decoder has none of its own; Req.Input then points to it
@@ -65,7 +72,7 @@ type Reader func(s *pdp.Snapshot, path string, r *pdp.Result, d *pdp.Decision)
 
 // DecideRead is DecideBy for callers whose entrypoints say more than yes or no.
 func (c *Call) DecideRead(entry pdp.Query, path string, read Reader) (*pdp.Decision, error) {
-	d := c.fresh()
+	d := c.clean()
 	start := c.start()
 	switch reason, yes := c.quarantined(); {
 	case yes:
@@ -80,7 +87,7 @@ func (c *Call) DecideRead(entry pdp.Query, path string, read Reader) (*pdp.Decis
 		c.snap.Eval.Match(c.Req.Input, &c.budget, &c.result)
 		pdp.Combine(c.snap, &c.Req, &c.result, d)
 		if len(c.result.Matches) > 1 && d.Fault == pdp.NoFault && c.e.o.Outranked != nil {
-			c.e.o.Outranked.Outranked(c.lane, c.snap, &c.result, d.Row, start.UnixNano())
+			c.e.o.Outranked.Outranked(c.lane, c.snap, &c.result, d.Row, c.unix(start))
 		}
 	}
 	return d, c.finish(d, start)
@@ -89,7 +96,7 @@ func (c *Call) DecideRead(entry pdp.Query, path string, read Reader) (*pdp.Decis
 // Query answers one document of the data tree, which is the caller's to interpret. The result holds the value or the
 // fault; the decision is what the record says of it. The error is ErrNotRecorded or nil.
 func (c *Call) Query(path []string, strict bool) (*pdp.Result, *pdp.Decision, error) {
-	d := c.fresh()
+	d := c.clean()
 	d.Revision = c.snap.Revision
 	q := c.snap.Eval.Query(path)
 	start := c.start()
@@ -112,33 +119,40 @@ func (c *Call) Query(path []string, strict bool) (*pdp.Result, *pdp.Decision, er
 // Value is what the entrypoint of the last DecideBy said, for callers who read more of it than the verdict.
 func (c *Call) Value() *pdp.Result { return &c.result }
 
-func (c *Call) fresh() *pdp.Decision {
+func (c *Call) clean() *pdp.Decision {
 	c.dec.Reset()
 	c.result.Reset(keep)
 	return &c.dec
 }
 
-// start reads the clock, and sets the deadline with the call's first evaluation.
-func (c *Call) start() time.Time {
-	now := time.Now()
+// start reads the sweeper's clock, and sets the deadline with the call's first evaluation.
+func (c *Call) start() int64 {
+	now := c.e.sweep.now()
+	if c.day == 0 || now-c.read >= fresh {
+		c.read, c.day = now, time.Now().UnixNano()
+	}
 	if !c.running {
 		c.running = true
-		c.budget.Start(c.e.sweep.deadline(now, c.allow))
+		c.budget.Start(max(now+int64(c.allow), 1))
 	}
 	return now
 }
 
+// unix is the time of day, in nanoseconds, of a moment on the sweeper's clock at which start read that.
+func (c *Call) unix(at int64) int64 { return c.day + at - c.read }
+
 // finish names, counts and records the decision.
-func (c *Call) finish(d *pdp.Decision, start time.Time) error {
-	took := time.Since(start)
-	d.ID = pdp.NewID(start.UnixMilli(), rand.Uint64(), rand.Uint64())
+func (c *Call) finish(d *pdp.Decision, start int64) error {
+	took := time.Duration(c.e.sweep.now() - start)
+	day := c.unix(start)
+	d.ID = pdp.NewID(day/int64(time.Millisecond), rand.Uint64(), rand.Uint64())
 	c.e.stats.count(c.lane, c.Req.Surface, d, took)
 	o := &c.e.o
 	if o.Recorder == nil {
 		return nil
 	}
 	c.rec.Fill(c.snap, &c.Req, d)
-	c.rec.Time, c.rec.Eval = start.UnixNano(), int64(took)
+	c.rec.Time, c.rec.Eval = day, int64(took)
 	if o.Input && c.Req.Input != nil && len(c.Req.Input.Nodes) > 0 {
 		c.attachInput()
 	}

@@ -27,10 +27,8 @@ func newSweeper(every time.Duration) *sweeper {
 	return &sweeper{base: time.Now(), every: every, done: make(chan struct{}), ended: make(chan struct{})}
 }
 
-// deadline is the moment allow after now, on the sweeper's clock: nanoseconds since its start, never 0.
-func (s *sweeper) deadline(now time.Time, allow time.Duration) int64 {
-	return max(int64(now.Sub(s.base)+allow), 1)
-}
+// now is the sweeper's clock: nanoseconds since its start. Nobody sets it.
+func (s *sweeper) now() int64 { return int64(time.Since(s.base)) }
 
 func (s *sweeper) watch(c *Call) {
 	s.mu.Lock()
@@ -56,7 +54,7 @@ func (s *sweeper) run() {
 func (s *sweeper) pass() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := int64(time.Since(s.base))
+	now := s.now()
 	next := now + int64(s.every)
 	kept := s.calls[:0]
 	for _, p := range s.calls {

@@ -2,6 +2,7 @@ package native
 
 import (
 	"regexp/syntax"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -109,12 +110,14 @@ type known struct {
 	load getter
 }
 
-// tests are what the rule begins with that dispatch can use: see test.
-func (c *compiler) tests(g *group, r *ast.Rule) []test {
+// opens finds the tests that dispatch can use: see test and opening.
+func (c *compiler) opens(r *ast.Rule) opening {
 	if r.Else != nil {
-		return nil
+		return opening{}
 	}
 	var out []test
+	var named []string // paths of which nothing may be asked but that there is a value
+	all := len(r.Head.Args) == 0
 	vars := map[ast.Var]known{}
 	texts := map[string]bool{} // what is known to be text here
 	for i, a := range r.Head.Args {
@@ -128,15 +131,19 @@ func (c *compiler) tests(g *group, r *ast.Rule) []test {
 		}
 	}
 	for _, e := range r.Body {
+		asked := len(out)
 		if len(e.With) > 0 {
+			all = false
 			break
 		}
 		t, ok := e.Terms.([]*ast.Term)
 		if ok && !e.Negated && len(t) == 3 {
 			switch t[0].String() {
 			case "eq", "equal":
-				if more, found := c.equality(out, vars, t[1], t[2]); found {
-					out = more
+				if more, path, found := c.equality(out, vars, t[1], t[2]); found {
+					if out = more; len(out) == asked {
+						named = append(named, path)
+					}
 					continue
 				}
 			case "internal.member_2":
@@ -145,6 +152,7 @@ func (c *compiler) tests(g *group, r *ast.Rule) []test {
 				}
 			}
 		}
+		all = all && len(out) > asked
 		if ok && !e.Negated {
 			if subject, prefix, found := prefixOf(t); found {
 				k, known := c.knownTerm(vars, subject)
@@ -166,7 +174,27 @@ func (c *compiler) tests(g *group, r *ast.Rule) []test {
 			break
 		}
 	}
-	return out
+	return opening{tests: slices.Clip(out), all: all && apart(out) && covered(named, out)}
+}
+
+// apart says that no two tests are of one value.
+func apart(tests []test) bool {
+	for i := range tests {
+		if slices.ContainsFunc(tests[:i], func(t test) bool { return t.path == tests[i].path }) {
+			return false
+		}
+	}
+	return true
+}
+
+// covered says that there is a test of the value at each path.
+func covered(paths []string, tests []test) bool {
+	for _, p := range paths {
+		if !slices.ContainsFunc(tests, func(t test) bool { return t.path == p }) {
+			return false
+		}
+	}
+	return true
 }
 
 // prefixOf is what a text must begin with for a test of it to hold: startswith, a glob, or an anchored regular
@@ -220,23 +248,23 @@ func regexPrefix(p string) string {
 	return prefix
 }
 
-// equality reads `known = constant` as a test and `variable = known` as a name for what is known.
-func (c *compiler) equality(out []test, vars map[ast.Var]known, a, b *ast.Term) ([]test, bool) {
+// equality reads `known = constant` as a test and `variable = known` as a name for what is known, at the path.
+func (c *compiler) equality(out []test, vars map[ast.Var]known, a, b *ast.Term) (tests []test, path string, found bool) {
 	for range 2 {
 		if k, ok := c.knownTerm(vars, a); ok {
 			if ast.IsConstant(b.Value) {
-				return c.addTest(out, k, b), true
+				return c.addTest(out, k, b), k.path, true
 			}
 			if x, isVar := b.Value.(ast.Var); isVar {
 				if _, again := vars[x]; !again {
 					vars[x] = k
-					return out, true
+					return out, k.path, true
 				}
 			}
 		}
 		a, b = b, a
 	}
-	return out, false
+	return out, "", false
 }
 
 // knownTerm is a term that can be read before the body runs: an argument, or constant names below one or the input.

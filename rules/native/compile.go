@@ -132,7 +132,7 @@ func (c *compiler) spread() {
 func (c *compiler) compileGroup(g *group, rules []*ast.Rule) error {
 	g.early = g.shape <= function && g.shape != partial && g.shape != nested && sameConstant(rules)
 	g.costly = g.shape == function && c.costly(rules)
-	tests := make([][]test, 0, len(rules))
+	opens := make([]opening, 0, len(rules))
 	for _, r := range rules {
 		if r.Default {
 			last, err := c.rule(g, r)
@@ -150,7 +150,10 @@ func (c *compiler) compileGroup(g *group, rules []*ast.Rule) error {
 			}
 			body = leave(err)
 		}
-		lr.body = body
+		lr.body, lr.row = body, -1
+		if g.shape == decisions && err == nil {
+			lr.row = c.rowOf(r.Head)
+		}
 		for e := r.Else; e != nil; e = e.Else {
 			alt, err := c.rule(g, e)
 			if err != nil {
@@ -159,13 +162,13 @@ func (c *compiler) compileGroup(g *group, rules []*ast.Rule) error {
 			lr.alts = append(lr.alts, alt)
 		}
 		g.rules = append(g.rules, lr)
-		tests = append(tests, c.tests(g, r))
+		opens = append(opens, c.opens(r))
 	}
 	if g.shape == decisions {
-		g.loose, g.tests = len(g.rules), tests
+		g.loose, g.opens = len(g.rules), opens
 		return nil
 	}
-	g.index = newDispatch(c.m, tests)
+	g.index = newDispatch(c.m, opens)
 	return nil
 }
 

@@ -15,6 +15,28 @@ type test struct {
 	prefix bool
 }
 
+// opening is what a rule begins with. With all, its body asks nothing else, and each test is of another value: it holds
+// where they hold, and need not be evaluated to know that.
+type opening struct {
+	tests []test
+	all   bool
+}
+
+// candidate is the number of a rule that can match, doubled, and one more where the way to it has made all its tests and
+// its opening is all that it asks. Candidates are in the order of rules.
+type candidate = int32
+
+// candidates turns the numbers of rules to which the tests of some paths have led into candidates.
+func candidates(rules []int32, opens []opening, made []string) {
+	for i, id := range rules {
+		rules[i] = id << 1
+		o := &opens[id]
+		if o.all && !slices.ContainsFunc(o.tests, func(t test) bool { return !slices.Contains(made, t.path) }) {
+			rules[i]++
+		}
+	}
+}
+
 // dispatch finds the rules whose tests can hold. Rules without a test on this value are in rest.
 type dispatch struct {
 	load   getter
@@ -33,11 +55,11 @@ type bucketOf struct {
 }
 
 type bucket struct {
-	rules []int32
+	rules []candidate
 	sub   *dispatch
 }
 
-func (d *dispatch) find(f *frame, out []int32) []int32 {
+func (d *dispatch) find(f *frame, out []candidate) []candidate {
 	v := d.load(f)
 	switch {
 	case v.kind == undefined:
@@ -74,7 +96,7 @@ func (d *dispatch) find(f *frame, out []int32) []int32 {
 	return out
 }
 
-func (b *bucket) find(f *frame, out []int32) []int32 {
+func (b *bucket) find(f *frame, out []candidate) []candidate {
 	out = append(out, b.rules...)
 	if b.sub != nil {
 		out = b.sub.find(f, out)
@@ -109,19 +131,24 @@ const (
 )
 
 // newDispatch sorts rules by the tests they begin with; nil where that brings nothing.
-func newDispatch(m *machine, tests [][]test) *dispatch {
-	ids := make([]int32, len(tests))
+func newDispatch(m *machine, opens []opening) *dispatch {
+	ids := make([]int32, len(opens))
 	for i := range ids {
 		ids[i] = int32(i)
 	}
-	b := split(m, ids, tests, nil)
+	b := bucket{rules: ids}
+	b.split(m, opens, nil)
 	return b.sub
 }
 
-func split(m *machine, ids []int32, tests [][]test, used []string) *bucket {
-	best := bestTest(m, ids, tests, used)
+// split sorts the numbers of rules in a bucket further, by tests of paths that are not yet used, and makes candidates of
+// those that stay.
+func (b *bucket) split(m *machine, opens []opening, used []string) {
+	ids := b.rules
+	best := bestTest(m, ids, opens, used)
 	if best == nil {
-		return &bucket{rules: ids}
+		candidates(ids, opens, used)
+		return
 	}
 	d := &dispatch{load: best.load, byStr: map[string]*bucket{}, byHash: map[uint64][]bucketOf{}, prefix: best.prefix}
 	used = append(slices.Clone(used), best.path)
@@ -129,12 +156,13 @@ func split(m *machine, ids []int32, tests [][]test, used []string) *bucket {
 	var rest []int32
 	var others []bucketOf // rules for now
 	for _, id := range ids {
-		i := slices.IndexFunc(tests[id], func(t test) bool { return t.path == best.path })
+		tests := opens[id].tests
+		i := slices.IndexFunc(tests, func(t test) bool { return t.path == best.path })
 		if i < 0 {
 			rest = append(rest, id)
 			continue
 		}
-		vals := tests[id][i].vals
+		vals := tests[i].vals
 		for j, v := range vals {
 			if slices.ContainsFunc(vals[:j], func(x val) bool { return m.equal(x, v) }) {
 				continue
@@ -160,9 +188,7 @@ func split(m *machine, ids []int32, tests [][]test, used []string) *bucket {
 		}
 	}
 	for _, s := range order {
-		if b := d.byStr[s]; len(b.rules) >= fewRules {
-			*b = *split(m, b.rules, tests, used)
-		}
+		d.byStr[s].split(m, opens, used)
 	}
 	if d.prefix {
 		d.lengths, d.other = lengths(order), &bucket{}
@@ -171,20 +197,20 @@ func split(m *machine, ids []int32, tests [][]test, used []string) *bucket {
 				d.other.rules = append(d.other.rules, id)
 			}
 		}
+		candidates(d.other.rules, opens, nil)
 	}
 	for _, x := range others {
-		if len(x.b.rules) >= fewRules {
-			*x.b = *split(m, x.b.rules, tests, used)
-		}
+		x.b.split(m, opens, used)
 	}
 	if rest != nil {
-		d.rest = split(m, rest, tests, used)
+		d.rest = &bucket{rules: rest}
+		d.rest.split(m, opens, used)
 	}
-	return &bucket{sub: d}
+	b.rules, b.sub = nil, d
 }
 
 // bestTest is the value that tells most of the rules apart.
-func bestTest(m *machine, ids []int32, tests [][]test, used []string) *test {
+func bestTest(m *machine, ids []int32, opens []opening, used []string) *test {
 	if len(ids) < fewRules {
 		return nil
 	}
@@ -200,8 +226,9 @@ func bestTest(m *machine, ids []int32, tests [][]test, used []string) *test {
 	for at := 0; at < len(ids); at += 1 + int((jitter>>16)%uint32(2*every-1)) {
 		jitter = jitter*1664525 + 1013904223
 		id := ids[at]
-		for i := range tests[id] {
-			t := &tests[id][i]
+		tests := opens[id].tests
+		for i := range tests {
+			t := &tests[i]
 			if slices.Contains(used, t.path) {
 				continue
 			}

@@ -26,11 +26,11 @@ type group struct {
 	rules []rule
 	deflt step
 	index *dispatch // nil: all rules, in order
-	// Of decisions: the rules from loose on lie in no module, and rows is what they are. tests are for the index, which
+	// Of decisions: the rules from loose on lie in no module, and rows is what they are. opens are for the index, which
 	// is made when it is known what loose rules there are.
 	loose int
 	rows  []int32
-	tests [][]test
+	opens []opening
 	// early says that every rule has one and the same constant value, so that the first one found is the answer and
 	// OPA looks no further either.
 	early bool
@@ -45,6 +45,7 @@ type group struct {
 type rule struct {
 	body step
 	alts []step
+	row  int // that a rule of decisions reports; -1: it is not constant
 }
 
 // document is the value of a group that is no function. It is computed once in a scope.
@@ -108,7 +109,7 @@ func (m *machine) run(g *group, f *frame) {
 		end := len(m.cand)
 		inOrder(m.cand[at:end])
 		for i := at; i < end; i++ {
-			if c := f.try(&g.rules[m.cand[i]]); c == halt || c == enough && g.early {
+			if c := f.try(&g.rules[m.cand[i]>>1]); c == halt || c == enough && g.early {
 				m.cand = m.cand[:at]
 				return
 			}

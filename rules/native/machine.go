@@ -57,9 +57,9 @@ type machine struct {
 	sp     int
 	frames []*frame
 	depth  int
-	cand   []int32 // stack of candidate rules
-	args   []val   // stack of arguments
-	path   []val   // stack of keys below data
+	cand   []candidate // stack
+	args   []val       // stack of arguments
+	path   []val       // stack of keys below data
 	withs  []withPair
 
 	memo   []memoEntry // by group

@@ -23,8 +23,8 @@ func (c *compiler) decision(s *vars, h *ast.Head, once bool) (step, error) {
 		result = enough
 	}
 	if n, ok := h.Key.Value.(ast.Number); ok {
-		row, ok := n.Int()
-		if !ok || row < 0 || row >= len(c.prog.static) { // say of a rule that never holds
+		row := c.rowOf(h)
+		if row < 0 { // say of a rule that never holds
 			return leave(unable(h.Location, "row %v of %d", n, len(c.prog.static))), nil
 		}
 		return func(f *frame) ctl {
@@ -52,6 +52,16 @@ func (c *compiler) decision(s *vars, h *ast.Head, once bool) (step, error) {
 		f.m.made.node().add(f.m, v) // an array of three: see Set.Merged
 		return result
 	}, nil
+}
+
+// rowOf is the row that a head names; -1 where it names none that there is.
+func (c *compiler) rowOf(h *ast.Head) int {
+	if n, ok := h.Key.Value.(ast.Number); ok {
+		if row, ok := n.Int(); ok && row >= 0 && row < len(c.prog.static) {
+			return row
+		}
+	}
+	return -1
 }
 
 // effects is one set that Match asks.

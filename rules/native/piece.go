@@ -43,7 +43,7 @@ type looseRule struct {
 	set   int
 	row   int32
 	body  step
-	tests []test
+	opens opening
 }
 
 // Piece compiles rules. An error names what cannot be compiled without OPA's compiler.
@@ -64,7 +64,7 @@ func (t *Tables) Piece(rules []Loose) (*Piece, error) {
 		if c.cannotFail(r) {
 			found = foundOne
 		}
-		p.rules = append(p.rules, looseRule{rules[i].Set, rules[i].Row, body(found), slices.Clip(c.tests(g, r))})
+		p.rules = append(p.rules, looseRule{rules[i].Set, rules[i].Row, body(found), c.opens(r)})
 		p.regs = max(p.regs, s.top.n)
 	}
 	return p, nil
@@ -143,20 +143,20 @@ func (b *Base) merge(s *effects, w *Whole) *group {
 	for _, p := range w.Pieces {
 		n += len(p.rules)
 	}
-	rules, tests := make([]rule, 0, n), make([][]test, 0, n)
-	rules, tests = append(rules, g.rules...), append(tests, g.tests...)
+	rules, opens := make([]rule, 0, n), make([]opening, 0, n)
+	rules, opens = append(rules, g.rules...), append(opens, g.opens...)
 	g.loose = len(g.rules)
 	for i, p := range w.Pieces {
 		for j := range p.rules {
 			if r := &p.rules[j]; r.set == s.number {
-				rules, tests = append(rules, rule{body: r.body}), append(tests, r.tests)
+				rules, opens = append(rules, rule{body: r.body}), append(opens, r.opens)
 				g.rows = append(g.rows, w.First[i]+r.row)
 			}
 		}
 		g.regs = max(g.regs, p.regs)
 	}
-	g.rules, g.tests = rules, nil
-	g.index = newDispatch(&b.tables.m, tests)
+	g.rules, g.opens = rules, nil
+	g.index = newDispatch(&b.tables.m, opens)
 	return &g
 }
 
@@ -172,7 +172,7 @@ func (m *machine) merged(g *group, f *frame) {
 	}
 	if g.index == nil {
 		for i := range g.rules {
-			if m.mergedRule(g, f, i) == halt {
+			if m.mergedRule(g, f, i, false) == halt {
 				return
 			}
 		}
@@ -183,21 +183,31 @@ func (m *machine) merged(g *group, f *frame) {
 	end := len(m.cand)
 	inOrder(m.cand[at:end])
 	for i := at; i < end; i++ {
-		if m.mergedRule(g, f, int(m.cand[i])) == halt {
+		if m.mergedRule(g, f, int(m.cand[i]>>1), m.cand[i]&1 != 0) == halt {
 			break
 		}
 	}
 	m.cand = m.cand[:at]
 }
 
-func (m *machine) mergedRule(g *group, f *frame, i int) ctl {
+// mergedRule evaluates rule i, unless it is known to hold.
+func (m *machine) mergedRule(g *group, f *frame, i int, holds bool) ctl {
 	if i < g.loose {
-		if m.looseOnly {
+		r := &g.rules[i]
+		switch {
+		case m.looseOnly:
+			return more
+		case holds && r.row >= 0:
+			m.row(r.row)
 			return more
 		}
-		return f.try(&g.rules[i])
+		return f.try(r)
 	}
 	row := g.rows[i-g.loose]
+	if holds {
+		m.row(int(row))
+		return more
+	}
 	f.found = false
 	if g.rules[i].body(f) == halt && !m.blame(row) {
 		return halt
