@@ -30,15 +30,7 @@ func TestAFaultOfOnePolicyIsTheSameByBothEngines(t *testing.T) {
 	for name, extra := range map[string][]rules.Source{"alone": nil, "with Rego behind": {broken}, "with Rego before": {above}} {
 		t.Run(name, func(t *testing.T) {
 			o := rules.Options{Builtin: true, Extra: append([]rules.Source{stored("costly", costly), stored("other", small("other", 1))}, extra...)}
-			fast, err := rules.Load(t.Context(), o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			o.Engine = rules.EngineTopdown
-			slow, err := rules.Load(t.Context(), o)
-			if err != nil {
-				t.Fatal(err)
-			}
+			fast, slow := bothEngines(t, o)
 			for range 2 {
 				got, r := decide(t, fast, costlyInput())
 				want, _ := decide(t, slow, costlyInput())

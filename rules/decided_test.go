@@ -64,15 +64,7 @@ func TestRulesThatDispatchDecidesHoldWhereTopdownSaysSo(t *testing.T) {
 			stored("s", `{"policy_id":"s","rules":[`+strings.Join(structured, ",")+`]}`),
 			stored("g", "package policies.g\n\n"+strings.Join(rego, "\n\n")+"\n"),
 		}}
-		fast, err := rules.Load(t.Context(), o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		o.Engine = rules.EngineTopdown
-		slow, err := rules.Load(t.Context(), o)
-		if err != nil {
-			t.Fatal(err)
-		}
+		fast, slow := bothEngines(t, o)
 		for range 150 {
 			member := func(name string) string {
 				if r.IntN(5) == 0 {

@@ -121,3 +121,17 @@ func decide(t testing.TB, set *rules.Set, input string) (*pdp.Decision, *pdp.Res
 
 // inmemFrom is OPA's own store of some data, for the oracles.
 func inmemFrom(data map[string]any) storage.Store { return inmem.NewFromObject(data) }
+
+// bothEngines loads one set natively and behind topdown.
+func bothEngines(t testing.TB, o rules.Options) (fast, slow *rules.Set) {
+	t.Helper()
+	for _, e := range []rules.Engine{rules.EngineNative, rules.EngineTopdown} {
+		o.Engine = e
+		set, err := rules.Load(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fast, slow = slow, set
+	}
+	return fast, slow
+}
