@@ -180,9 +180,6 @@ func (r reply) read(t testing.TB, body []byte) reply {
 	return r
 }
 
-// isDenied says whether the reply is a denial in Envoy's own words.
-func (r reply) isDenied() bool { return r.status == 0 && !r.reset && r.resp != nil && denied(r.resp) }
-
 func wireOf(t testing.TB, m proto.Message) []byte {
 	t.Helper()
 	b, err := proto.Marshal(m)

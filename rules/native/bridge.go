@@ -24,7 +24,6 @@ type bridge struct {
 	done  func() // ends the context
 	now   int64  // the evaluation's time, once somebody has asked
 	out   []val
-	err   error
 }
 
 func (b *bridge) reset() {

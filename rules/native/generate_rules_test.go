@@ -13,9 +13,7 @@ func (a *author) module() (string, []string) {
 	for i := range 4 + a.r.Intn(5) {
 		before := len(a.names)
 		kinds[a.r.Intn(len(kinds))](i)
-		for _, n := range a.names[before:] {
-			paths = append(paths, n)
-		}
+		paths = append(paths, a.names[before:]...)
 	}
 	return a.text, append(paths, "data.t", "data.base.map")
 }

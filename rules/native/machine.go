@@ -194,11 +194,10 @@ func (m *machine) tick() bool {
 
 // fault is why an evaluation ended without an answer.
 type fault struct {
-	code   pdp.FaultCode
-	msg    string
-	cause  error
-	rerun  bool // not an error of the policy: this engine cannot answer
-	policy int32
+	code  pdp.FaultCode
+	msg   string
+	cause error
+	rerun bool // not an error of the policy: this engine cannot answer
 }
 
 func (m *machine) fail(f *fault) ctl {
