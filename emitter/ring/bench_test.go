@@ -82,7 +82,7 @@ func newRingSink(b *testing.B, onHeap bool) *ringSink {
 				case <-s.stop:
 					return
 				default:
-					time.Sleep(time.Millisecond)
+					time.Sleep(time.Millisecond) // as the pump rests when it found nothing
 				}
 			}
 		}
@@ -161,7 +161,7 @@ func paced(b *testing.B, s sink, producers int, rate float64) {
 						refused.Add(1)
 					}
 				}
-				time.Sleep(500 * time.Microsecond)
+				time.Sleep(500 * time.Microsecond) // paces the load: a burst each half millisecond
 			}
 			mu.Lock()
 			all.merge(h)

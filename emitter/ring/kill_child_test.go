@@ -209,7 +209,7 @@ func (o *order) produce(r *ring.Ring, rep *report, p int, seq uint64) {
 // consume is a pump and its journal: the side record first, then the cursor.
 func (o *order) consume(r *ring.Ring, rep *report) {
 	if o.Mode == "slow consumer" {
-		time.Sleep(30 * time.Millisecond)
+		time.Sleep(30 * time.Millisecond) // so that producers meet a full ring
 	}
 	state := rep.side[rep.current.Load()&1]
 	state.Epoch = r.Epoch()
