@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"thymus/pdp"
@@ -31,16 +30,6 @@ func (s *script) Value(q pdp.Query, in *pdp.Doc, strict bool, b *pdp.Budget, r *
 }
 
 func (s *script) Query(path []string) pdp.Query { return strings.Join(path, "/") }
-
-// loops evaluates until it is stopped, as a policy over a product of large sets does.
-func loops(_ *pdp.Doc, b *pdp.Budget, r *pdp.Result) {
-	for n := uint64(1); !b.Stopped(); n++ {
-		spin.Store(n)
-	}
-	r.AddFault(pdp.FaultDeadline, -1, "the deadline has passed")
-}
-
-var spin atomic.Uint64
 
 func permits(_ *pdp.Doc, _ *pdp.Budget, r *pdp.Result) {
 	r.Matches = append(r.Matches, pdp.Match{Rule: 0, Policy: 0, Effect: pdp.Allow})
@@ -94,88 +83,6 @@ func TestWithoutPoliciesThereIsNoCall(t *testing.T) {
 	e := start(t, engine.Options{}, nil)
 	if _, err := e.Begin(1); !errors.Is(err, engine.ErrNoPolicies) {
 		t.Fatalf("%v", err)
-	}
-}
-
-func TestTheDeadlineStopsARunawayPolicy(t *testing.T) {
-	for _, limit := range []time.Duration{5 * time.Millisecond, 50 * time.Millisecond} {
-		e := start(t, engine.Options{Deadline: limit}, &script{match: loops})
-		for range 5 {
-			begin := time.Now()
-			d := decide(t, e)
-			took := time.Since(begin)
-			if d.Allowed || d.Fault != pdp.FaultDeadline || d.Reason != "Evaluation error - denied: the deadline has passed" {
-				t.Fatalf("%+v", d)
-			}
-			if took < limit || took > limit*4+200*time.Millisecond {
-				t.Fatalf("a deadline of %s came after %s", limit, took)
-			}
-		}
-		if n := e.Stats().Faults(pdp.FaultDeadline); n != 5 {
-			t.Fatalf("%d deadlines counted", n)
-		}
-	}
-}
-
-func TestABatchSharesOneDeadline(t *testing.T) {
-	const limit, items = 20 * time.Millisecond, 30
-	e := start(t, engine.Options{Deadline: limit}, &script{match: loops})
-	c := begin(t, e, items)
-	defer c.End()
-	begun := time.Now()
-	for i := range items {
-		d, err := c.Decide()
-		if err != nil || d.Fault != pdp.FaultDeadline {
-			t.Fatalf("item %d: %v %+v", i, err, d)
-		}
-	}
-	took := time.Since(begun)
-	if want := limit + (items-1)*time.Millisecond; took < want || took > 4*want+200*time.Millisecond {
-		t.Fatalf("%d items that never end took %s together, %s allowed", items, took, want)
-	}
-}
-
-func TestTheClockStartsWithTheFirstEvaluation(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := start(t, engine.Options{Deadline: 30 * time.Millisecond}, &script{match: permits})
-		c := begin(t, e, 1)
-		defer c.End()
-		time.Sleep(90 * time.Millisecond) // a body that arrives slowly
-		if d, err := c.Decide(); err != nil || !d.Allowed {
-			t.Fatalf("%v %+v", err, d)
-		}
-	})
-}
-
-// A call that ended just when its deadline came must leave nothing behind for the next one on the same memory.
-func TestASweepNeverStopsTheNextCall(t *testing.T) {
-	const limit = 2 * time.Millisecond
-	var stopped atomic.Int64
-	s := &script{match: func(in *pdp.Doc, b *pdp.Budget, r *pdp.Result) {
-		if b.Stopped() { // right at the start of an evaluation that has all its time
-			stopped.Add(1)
-		}
-		permits(in, b, r)
-	}}
-	var slow atomic.Bool
-	quick := s.match
-	s.match = func(in *pdp.Doc, b *pdp.Budget, r *pdp.Result) {
-		if slow.Load() {
-			for begin := time.Now(); time.Since(begin) < limit; {
-			}
-		}
-		quick(in, b, r)
-	}
-	e := start(t, engine.Options{Deadline: limit}, s)
-	for range 400 {
-		slow.Store(true)
-		decide(t, e) // ends about when the sweeper comes
-		slow.Store(false)
-		before := stopped.Load()
-		decide(t, e)
-		if stopped.Load() != before {
-			t.Fatal("a call was stopped before it began")
-		}
 	}
 }
 
@@ -463,21 +370,4 @@ func BenchmarkDecide(b *testing.B) {
 			c.End()
 		}
 	})
-}
-
-func TestABudgetIsExpiredOnlyForTheDeadlineThatWasSeen(t *testing.T) {
-	var b pdp.Budget
-	b.Start(5)
-	seen, running := b.Deadline()
-	b.End()
-	b.Start(9)
-	if !running || b.Expire(seen) || b.Stopped() {
-		t.Fatal("a sweep that comes late stopped the next call")
-	}
-	if !b.Expire(9) || !b.Stopped() {
-		t.Fatal("a deadline that has passed does not stop its call")
-	}
-	if b.End(); b.Stopped() {
-		t.Fatal("a call that ended is still stopped")
-	}
 }
