@@ -34,12 +34,13 @@ type keySet struct {
 	keys []publicKey
 }
 
-// parseKeys reads a JWKS document. It fails where none of its keys can verify.
+// parseKeys reads a JWKS document. It fails where none of its keys can verify; those of which nothing is understood are
+// passed over (RFC 7517, 5): an issuer that adds one of a new kind must not take the others away.
 func parseKeys(text []byte) (*keySet, error) {
 	if len(text) > maxSet {
 		return nil, fmt.Errorf("a key set of at most %d bytes expected", maxSet)
 	}
-	set, err := jwk.Parse(text)
+	set, err := jwk.Parse(text, jwk.WithStrictKeySetParsing(false))
 	if err != nil {
 		return nil, fmt.Errorf("no key set (RFC 7517): %w", err)
 	}

@@ -78,6 +78,12 @@ func zeroed(tok string) string {
 	return tok[:i+1] + b64.EncodeToString(make([]byte, 64))
 }
 
+// respelt is a token whose signature is written in the alphabet of base64 instead of base64url's.
+func respelt(tok string) string {
+	i := strings.LastIndexByte(tok, '.')
+	return tok[:i] + strings.NewReplacer("-", "+", "_", "/").Replace(tok[i:])
+}
+
 // pemOf is a public key as people would copy it into a configuration.
 func pemOf(k *rsa.PrivateKey) []byte {
 	der, _ := x509.MarshalPKIXPublicKey(&k.PublicKey)
@@ -124,6 +130,9 @@ func TestOnlyWhatIsSignedForUsAndInTimeIsBelieved(t *testing.T) {
 	}
 	pub, _ := json.Marshal(rsaJWK(r, "r1"))
 	good := sign(t, rs(nil), with(nil), r)
+	for i := 0; !strings.ContainsAny(good[strings.LastIndexByte(good, '.'):], "-_"); i++ { // for the alphabet's sake
+		good = sign(t, rs(nil), with(m{"jti": i}), r)
+	}
 	for _, c := range []struct {
 		name  string
 		token string
@@ -161,6 +170,9 @@ func TestOnlyWhatIsSignedForUsAndInTimeIsBelieved(t *testing.T) {
 		{"the set's secret", sign(t, m{"alg": "HS256", "kid": "h"}, with(nil), []byte("secret")), false},
 		{"none", b64.EncodeToString([]byte(`{"alg":"none"}`)) + "." + b64.EncodeToString([]byte(`{"sub":"bob"}`)) + ".", false},
 		{"an unknown extension", sign(t, rs(m{"crit": []string{"x"}, "x": 1}), with(nil), r), false},
+		{"a line break in its signature", good[:len(good)-4] + "\n" + good[len(good)-4:], false},
+		{"the other alphabet of base64", respelt(good), false},
+		{"bits behind its signature's end", good[:len(good)-1] + string(good[len(good)-1]+1), false},
 		{"a signature cut off", good[:len(good)-4], false},
 		{"no token", "abc", false},
 		{"empty", "", false},
@@ -171,6 +183,44 @@ func TestOnlyWhatIsSignedForUsAndInTimeIsBelieved(t *testing.T) {
 		}
 		if c.valid && len(claims) == 0 {
 			t.Errorf("%s: no claims", c.name)
+		}
+	}
+}
+
+func TestAKeyThatIsNotUnderstoodTakesNoOtherAway(t *testing.T) {
+	r, _ := rsa.GenerateKey(rand.Reader, 2048)
+	file := filepath.Join(t.TempDir(), "jwks.json")
+	for _, c := range []struct {
+		name string
+		key  any
+	}{
+		{"of a new type", m{"kty": "AKP", "kid": "pq", "alg": "ML-DSA-65", "pub": "AAAA"}},
+		{"on a curve that is not known", m{"kty": "EC", "kid": "k", "crv": "P-1024", "x": "AAAA", "y": "AAAA"}},
+		{"that agrees on secrets", m{"kty": "OKP", "kid": "x", "crv": "X25519", "x": b64.EncodeToString(make([]byte, 32))}},
+		{"for a use that is not known", m{"kty": "RSA", "kid": "t", "use": "tls-client", "n": b64.EncodeToString(r.N.Bytes()), "e": "AQAB"}},
+		{"without its members", m{"kty": "RSA", "kid": "half"}},
+		{"without a type", m{"kid": "none"}},
+		{"that is no object", "key"},
+	} {
+		set, _ := json.Marshal(m{"keys": []any{c.key, rsaJWK(r, "r1")}})
+		if err := os.WriteFile(file, set, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		v, err := token.Open(context.Background(), token.Options{JWKS: file, Algorithms: []string{"RS256"}})
+		if err != nil {
+			t.Errorf("a key %s: %v", c.name, err)
+			continue
+		}
+		if _, err := v.Verify(sign(t, m{"alg": "RS256", "kid": "r1"}, m{"sub": "bob", "exp": time.Now().Add(time.Hour).Unix()}, r)); err != nil {
+			t.Errorf("a key %s: a token of the other one: %v", c.name, err)
+		}
+		v.Close()
+		alone, _ := json.Marshal(m{"keys": []any{c.key}})
+		if err := os.WriteFile(file, alone, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := token.Open(context.Background(), token.Options{JWKS: file, Algorithms: []string{"RS256"}}); err == nil {
+			t.Errorf("a key %s alone: expected an error", c.name)
 		}
 	}
 }

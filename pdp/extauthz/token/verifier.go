@@ -165,7 +165,7 @@ func (v *Verifier) Verify(token string) (claims []byte, err error) {
 
 // examine verifies a token at now; it is valid in [from, until).
 func (v *Verifier) examine(token string, set *keySet, now int64) (claims []byte, from, until int64, err error) {
-	if strings.Count(token, ".") != 2 {
+	if !isCompact(token) {
 		return nil, 0, 0, errForm
 	}
 	scan := v.scans.Get().(*wire.Scanner)
@@ -192,6 +192,27 @@ func (v *Verifier) examine(token string, set *keySet, now int64) (claims []byte,
 		}
 	}
 	return nil, 0, 0, errSignature
+}
+
+// isCompact says whether a token has three parts in the letters of base64url, the last one without spare bits (RFC 7515, 2).
+// What decodes them further on passes over line breaks and takes the other alphabet too; a token would then have many
+// spellings, each of them remembered.
+func isCompact(token string) bool {
+	dots := 0
+	for i := range len(token) {
+		switch c := token[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
+		case c == '.':
+			dots++
+		default:
+			return false
+		}
+	}
+	if dots != 2 {
+		return false
+	}
+	_, err := base64.RawURLEncoding.Strict().DecodeString(token[strings.LastIndexByte(token, '.')+1:])
+	return err == nil
 }
 
 // readHeader reads the protected header's alg and kid.
