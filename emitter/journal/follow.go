@@ -8,22 +8,38 @@ import (
 
 // open opens the segment that holds r.seq and finds the record. False: there is none yet.
 func (r *Reader) open(c *Chunk) (bool, error) {
-	segments, err := r.segments()
-	if err != nil || len(segments) == 0 {
-		return false, err
+	for {
+		segments, err := r.segments()
+		if err != nil || len(segments) == 0 {
+			return false, err
+		}
+		if segments[0] > r.seq {
+			return r.gap(c, segments[0], GapExpired), nil
+		}
+		i, found := slices.BinarySearch(segments, r.seq)
+		if !found {
+			i--
+		}
+		ok, err := r.enter(segments[i])
+		if err != nil {
+			return false, err
+		}
+		if ok {
+			break
+		}
+		if gone, err := r.expired(segments[i]); !gone {
+			return false, err
+		}
 	}
-	if segments[0] > r.seq {
-		return r.gap(c, segments[0], GapExpired), nil
-	}
-	i, found := slices.BinarySearch(segments, r.seq)
-	if !found {
-		i--
-	}
-	if ok, err := r.enter(segments[i]); !ok {
-		return ok, err
-	}
+	var err error
 	r.idx, err = r.find(func(s *Side) bool { return s.Next() > r.seq })
 	return err == nil, err
+}
+
+// expired says whether retention has removed the segment since it was listed: what comes next is found in a new list.
+func (r *Reader) expired(first uint64) (bool, error) {
+	segments, err := r.segments()
+	return err == nil && len(segments) > 0 && segments[0] > first, err
 }
 
 func (r *Reader) segments() ([]uint64, error) {
@@ -73,36 +89,47 @@ func (r *Reader) leave() {
 // move goes to the successor of a segment that has been read to its end, once that has its first record: from then on
 // the writer does not come back. False: the segment is still the newest.
 func (r *Reader) move(c *Chunk) (bool, error) {
-	segments, err := r.segments()
-	if err != nil {
-		return false, err
-	}
-	i, found := slices.BinarySearch(segments, r.first)
-	gone := !found
-	if found {
-		i++
-	}
-	if i == len(segments) {
-		return false, nil
-	}
-	if ok, err := begun(fileName(r.dir, segments[i], extSide)); !ok {
-		return false, err
-	}
-	var s Side
-	if st, err := r.record(&s); err != nil || st != recordNone {
-		return err == nil, err // something came before the writer moved on
-	}
-	if ok, err := r.enter(segments[i]); !ok {
-		return false, err
-	}
-	if segments[i] > r.seq {
-		why := GapMissing
-		if gone {
-			why = GapExpired
+	for {
+		segments, err := r.segments()
+		if err != nil {
+			return false, err
 		}
-		r.gap(c, segments[i], why)
+		i, found := slices.BinarySearch(segments, r.first)
+		gone := !found
+		if found {
+			i++
+		}
+		if i == len(segments) {
+			return false, nil
+		}
+		ok, err := begun(fileName(r.dir, segments[i], extSide))
+		if err != nil {
+			return false, err
+		}
+		if ok {
+			var s Side
+			if st, err := r.record(&s); err != nil || st != recordNone {
+				return err == nil, err // something came before the writer moved on
+			}
+			if ok, err = r.enter(segments[i]); err != nil {
+				return false, err
+			}
+		}
+		if !ok {
+			if left, err := r.expired(segments[i]); !left {
+				return false, err
+			}
+			continue
+		}
+		if segments[i] > r.seq {
+			why := GapMissing
+			if gone {
+				why = GapExpired
+			}
+			r.gap(c, segments[i], why)
+		}
+		return true, nil
 	}
-	return true, nil
 }
 
 // begun says whether a side file holds a record that can be read.

@@ -1,6 +1,7 @@
 package journal_test
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -116,5 +117,47 @@ func TestNothingExpiresBeforeTheSinksAreKnown(t *testing.T) {
 	j.Retain()
 	if s, _ := j.Sink("kafka"); j.Oldest() != 1 || s.Counters().Pending != 300 {
 		t.Fatalf("oldest %d", j.Oldest())
+	}
+}
+
+// What retention removes under a reader's hands is a gap to it, and never the end.
+func TestAReaderIsNotAtTheEndBecauseASegmentGoes(t *testing.T) {
+	dir := t.TempDir()
+	j, _ := open(t, journal.Options{Dir: dir, SegmentSize: 4 << 10, RetainSize: 8 << 10, Fsync: journal.FsyncNever})
+	fill(t, j, 200, 5)
+	stop := make(chan struct{})
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		for first := j.Next(); ; first += 5 {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if err := j.Append(batch(first, 5)); err != nil {
+				t.Error(err)
+				return
+			}
+			j.Retain()
+		}
+	})
+	defer func() { close(stop); writer.Wait() }()
+	read := func(round int, r *journal.Reader) {
+		defer r.Close()
+		var c journal.Chunk
+		for range 20 {
+			more := r.Seq() < j.Next()
+			if ok, err := r.Next(&c); err != nil || more && !ok {
+				t.Fatalf("round %d: at %d of %d: %t, %v", round, r.Seq(), j.Next()-1, ok, err)
+			}
+		}
+	}
+	for round := range 150 {
+		read(round, j.Reader(0))
+		r, err := journal.OpenReader(dir, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read(round, r)
 	}
 }
