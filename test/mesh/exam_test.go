@@ -114,6 +114,15 @@ func sit(t *testing.T, p proxy, s *sidecar, gone int) {
 		p.stopped("GET", "/tls", "", "X-Forwarded-Proto", "https")
 		p.stopped("GET", "/tls", "", "X-Forwarded-Scheme", "https")
 	})
+	t.Run("a client cannot have the answer taken away before it reaches the application", func(t *testing.T) {
+		p.t = t
+		for _, nominated := range []string{"X-Thymus-Effect, X-Thymus-Warning, X-Thymus-Decision-Id", "close, x-thymus-effect,x-thymus-warning , x-thymus-decision-id"} {
+			got := p.passes("GET", "/old/x", "", "Connection", nominated)
+			if h := got.Headers; h.Get("X-Thymus-Effect") != "warn" || h.Get("X-Thymus-Warning") == "" || h.Get("X-Thymus-Decision-Id") == "" {
+				t.Errorf("Connection: %s: the application got %v", nominated, h)
+			}
+		}
+	})
 	t.Run("no path goes around a rule", func(t *testing.T) {
 		p.t = t
 		for _, target := range []string{
