@@ -42,11 +42,11 @@ func (r *Ring) Pending() (n [pdp.Classes]uint64) {
 			return n
 		}
 	}
-	n = [pdp.Classes]uint64{} // the consumer is too quick for a count: take the difference
+	n = [pdp.Classes]uint64{} // the consumer is too quick for a count: take the difference, of two moments, but no more than fits
 	_, done := r.head.done()
 	for c := range n {
 		if taken := r.head.taken[c].Load(); taken > done[c] {
-			n[c] = taken - done[c]
+			n[c] = min(taken-done[c], r.capacity/space(0))
 		}
 	}
 	return n

@@ -180,10 +180,17 @@ func (r *Ring) Cursor() uint64 { return r.head.cursor.Load() }
 // Tail is the position behind the last claim.
 func (r *Ring) Tail() uint64 { return r.head.tail.Load() }
 
-// Backlog is the number of bytes between cursor and tail, padding and claims that are still being written included.
-func (r *Ring) Backlog() uint64 {
-	cursor := r.head.cursor.Load() // first: the tail is never behind a cursor that was read before it
-	return r.head.tail.Load() - cursor
+// Backlog is the number of bytes between cursor and tail, padding and claims that are still being written included. It is
+// never more than Capacity, however long the caller was kept from running between two looks.
+func (r *Ring) Backlog() (n uint64) {
+	for range 4 {
+		cursor := r.head.cursor.Load() // first: the tail is never behind a cursor that was read before it
+		n = r.head.tail.Load() - cursor
+		if r.head.cursor.Load() == cursor {
+			return n
+		}
+	}
+	return min(n, r.capacity) // the consumer is too quick for a difference of one moment
 }
 
 // Capacity is the number of bytes of data that the ring holds.

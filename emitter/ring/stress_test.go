@@ -148,6 +148,8 @@ func TestCountsCanBeReadAtAnyTime(t *testing.T) {
 	r := heap(t, ring.Options{})
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
+	end := sync.OnceFunc(func() { close(stop); wg.Wait() })
+	defer end() // before the ring is closed
 	for p := range 2 {
 		wg.Go(func() {
 			b := make([]byte, 40) // one unit each, so that there is no padding
@@ -190,7 +192,6 @@ func TestCountsCanBeReadAtAnyTime(t *testing.T) {
 			t.Fatal(fmt.Sprint("backlog ", r.Backlog()))
 		}
 	}
-	close(stop)
-	wg.Wait()
+	end()
 	balanced(t, r)
 }
