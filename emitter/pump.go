@@ -64,6 +64,7 @@ type Pump struct {
 	enc    *Encoder
 	origin Origin
 	tells  Telling // nil: what detectors find comes when it comes
+	keeps  Keeping // nil: nobody notes down what was observed
 	emit   func(*pdp.Event)
 	visit  func(pos uint64, c pdp.Class, p []byte) bool
 
@@ -90,6 +91,7 @@ func NewPump(o PumpOptions) *Pump {
 	p := &Pump{o: o, enc: NewEncoder(o.Rows.rows, o.Mask), origin: NewOrigin(o.Instance, o.Ring.Epoch())}
 	p.emit, p.visit = p.emitEvent, p.record
 	p.tells, _ = o.Detector.(Telling)
+	p.keeps, _ = o.Detector.(Keeping)
 	p.batch.Marks = o.Journal.Last().Marks
 	p.batch.RingEpoch = o.Ring.Epoch()
 	p.batch.Lines = make([]byte, 0, 2*batchBytes)
@@ -289,6 +291,9 @@ func (p *Pump) took(ns int64, events int) {
 // flush journals the batch and lets the ring go on. While the journal takes nothing the batch waits, the ring fills,
 // and what then is refused is the ring's and the loss policy's business.
 func (p *Pump) flush(ctx context.Context, t *time.Timer) error {
+	if p.keeps != nil {
+		p.keeps.Keep(p.o.Journal.Next() + uint64(p.batch.Events))
+	}
 	p.step(stepEncoded)
 	if mutation("advance-first") {
 		p.o.Ring.Advance(p.batch.RingEnd)

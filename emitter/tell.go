@@ -11,6 +11,15 @@ type Telling interface {
 	Telling() bool
 }
 
+// Keeping is what a Detector may be besides: one that notes down what it observed before it can no longer be observed
+// again.
+type Keeping interface {
+	// Keep is called by the pump's goroutine behind the last record of a batch and before the batch is journaled. The
+	// events of that batch, and of all before, are those whose numbers in the journal are below end: if the journal of a
+	// later life ends before it, the records of the batch are observed again.
+	Keep(end uint64)
+}
+
 const (
 	tellPatience = 25 * time.Millisecond // for what there is to tell of a batch; a small ring has less
 	tellLook     = 250 * time.Microsecond

@@ -66,3 +66,16 @@ func (w *watchers) Telling() bool {
 	}
 	return false
 }
+
+// Keep implements emitter.Keeping.
+func (w *watchers) Keep(end uint64) {
+	l := w.list.Load()
+	if l == nil {
+		return
+	}
+	for _, d := range *l {
+		if x, ok := d.(emitter.Keeping); ok {
+			x.Keep(end)
+		}
+	}
+}

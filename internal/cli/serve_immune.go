@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -27,27 +28,28 @@ const (
 // immunity closes the loop: records go from the pump through the detectors to the responder, whose quarantine the next
 // decision reads.
 type immunity struct {
-	s         *sidecar
-	seeing    sync.Mutex // guards the watcher, which the pump and the gauge share
-	watcher   *detect.Watcher
-	tell      func(*detect.Finding) // found, bound once: a method value made for each record would be an allocation for each
-	responder *immune.Responder
-	healer    *immune.Healer // nil: switched off
-	brown     *immune.BrownOut
-	healing   healing
-	revisions atomic.Pointer[map[uint32]string] // of this life's snapshots, by number
-	shedding  atomic.Bool                       // records of plain allows are left out
-	blind     bool                              // the journal does not say who did what: see blinded
-	kept      windows                           // where the journal does not
-	sealer    sealer                            // of what is kept
-	told      atomic.Bool                       // nothing was found since the responder was last seen idle
+	s                     *sidecar
+	seeing                sync.Mutex // guards the watcher, which the pump and the gauge share
+	watcher               *detect.Watcher
+	tell                  func(*detect.Finding) // found, bound once: a method value made for each record would be an allocation for each
+	responder             *immune.Responder
+	healer                *immune.Healer // nil: switched off
+	brown                 *immune.BrownOut
+	healing               healing
+	revisions             atomic.Pointer[map[uint32]string] // of this life's snapshots, by number
+	shedding              atomic.Bool                       // records of plain allows are left out
+	blind                 bool                              // the journal does not say who did what: see blinded
+	seen                  *seen                             // where the journal does not; else nil
+	waiting               pending                           // what was kept last
+	sealer, pendingSealer sealer
+	told                  atomic.Bool // nothing was found since the responder was last seen idle
 
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 }
 
-// storeWithin is what findings get at the end to be stored, where they are not found again.
-const storeWithin = 5 * time.Second
+// storeWithin is what findings get at the end to be stored.
+const storeWithin = time.Second
 
 // keptRevisions bounds the numbers that are remembered: records are seconds old.
 const keptRevisions = 1024
@@ -62,8 +64,14 @@ func (s *sidecar) openImmunity() error {
 	m.tell = m.found
 	m.revisions.Store(&map[uint32]string{})
 	m.told.Store(true)
-	if m.sealer, err = newSealer(secret, "thymus "+windowsFile); err != nil {
+	if m.sealer, err = newSealer(secret, "thymus "+windowsFile); err == nil {
+		m.pendingSealer, err = newSealer(secret, "thymus "+pendingFile)
+	}
+	if err != nil {
 		return key("dir", err)
+	}
+	if m.blind {
+		m.seen = &seen{dir: s.cfg.Dir, secret: secret, log: s.log}
 	}
 	sum := sha256.Sum256(secret)
 	o := detect.Options{Config: detectConfig(&s.cfg.Detect), Revision: m.revision}
@@ -123,6 +131,9 @@ func (r raiser) Raise(ctx context.Context, f *immune.Finding) (string, error) {
 		Report: threat.Report{Type: f.Detector, Source: f.Subject.ID, Severity: threat.Severity(f.Threat),
 			Description: f.Description, Metadata: f.Metadata},
 	})
+	if bad := (*threat.FieldError)(nil); errors.As(err, &bad) {
+		return "", &immune.FieldError{Field: bad.Field, Detail: bad.Detail} // no use in trying again
+	}
 	return t.ID, err
 }
 
@@ -164,7 +175,20 @@ func (m *immunity) Observe(rec *pdp.Record, _ func(*pdp.Event)) {
 	}
 	m.seeing.Lock()
 	defer m.seeing.Unlock()
+	if m.seen != nil {
+		if m.seen.due() {
+			m.capture()
+		}
+		m.seen.add(rec, m.revision)
+	}
 	m.watcher.Observe(rec, m.tell)
+}
+
+// Keep implements emitter.Keeping.
+func (m *immunity) Keep(end uint64) {
+	if m.seen != nil {
+		m.seen.Keep(end)
+	}
 }
 
 // Telling implements emitter.Telling: threats, immune events and quarantines are stored first, then told through the
@@ -200,10 +224,13 @@ func (m *immunity) start(ctx context.Context) {
 	ctx, m.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	m.done.Go(func() { m.responder.Run(ctx) })
 	if m.s.recording != nil {
-		m.recall()
+		m.recallPending()
 		if m.blind {
 			m.recallWindows()
+			m.capture()
+			m.keepWindows()
 		} else {
+			m.recall()
 			m.dropWindows() // of a time with masks
 			m.replay()
 		}
@@ -214,23 +241,26 @@ func (m *immunity) start(ctx context.Context) {
 }
 
 func (m *immunity) stop() {
-	if m.cancel != nil {
-		if m.blind { // the next start cannot find again what waits to be stored: its windows say that it was told
-			for end := time.Now().Add(storeWithin); m.responder.Busy() && time.Now().Before(end); {
-				time.Sleep(time.Millisecond)
-			}
-			if m.responder.Busy() {
-				m.s.log.Error().Msg("what was found last is not stored, and will not be found again: masks hide it")
-			}
-		}
-		m.cancel()
-		m.done.Wait()
-		m.cancel = nil
-		m.memorise()
-		if m.blind {
-			m.keepWindows()
-		}
+	if m.cancel == nil {
+		return
 	}
+	for end := time.Now().Add(storeWithin); m.responder.Busy() && time.Now().Before(end); { // what is not stored by then waits for the next start
+		time.Sleep(time.Millisecond)
+	}
+	m.cancel()
+	m.done.Wait()
+	m.cancel = nil
+	m.memorise()
+	if m.seen != nil {
+		m.keepWindows()
+		m.seeing.Lock()
+		if m.seen.whole(m.s.recording.EventLog().Next()) { // else the next start observes it again, as after a kill
+			m.capture()
+		}
+		m.seeing.Unlock()
+		m.keepWindows()
+	}
+	m.keepPending()
 }
 
 // look measures pressure.
@@ -260,10 +290,11 @@ func (m *immunity) look(ctx context.Context) {
 				m.seeing.Lock()
 				m.watcher.Gauge(now, ring, m.found)
 				m.seeing.Unlock()
-				if m.blind {
-					m.keepWindows()
+				if now.After(m.waiting.pause) {
+					m.keepPending()
 				}
 			}
+			m.keepWindows()
 			if now.Sub(kept) >= keepEvery {
 				kept = now
 				m.memorise()

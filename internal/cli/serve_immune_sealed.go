@@ -24,16 +24,21 @@ var errSeal = errors.New("not sealed with this directory's key")
 type sealer struct{ aead cipher.AEAD }
 
 func newSealer(secret []byte, purpose string) (sealer, error) {
-	k, err := hkdf.Key(sha256.New, secret, nil, purpose, 32)
+	a, err := newAEAD(secret, nil, purpose)
+	return sealer{a}, err
+}
+
+// newAEAD is AES-256-GCM under a key of its own for each salt and purpose.
+func newAEAD(secret, salt []byte, purpose string) (cipher.AEAD, error) {
+	k, err := hkdf.Key(sha256.New, secret, salt, purpose, 32)
 	if err != nil {
-		return sealer{}, err
+		return nil, err
 	}
 	b, err := aes.NewCipher(k)
 	if err != nil {
-		return sealer{}, err
+		return nil, err
 	}
-	a, err := cipher.NewGCM(b)
-	return sealer{a}, err
+	return cipher.NewGCM(b)
 }
 
 // seal gives content as it may lie in a file.
@@ -41,7 +46,7 @@ func (s sealer) seal(content []byte) []byte {
 	head := len(sealMagic) + s.aead.NonceSize()
 	out := append(make([]byte, 0, head+len(content)+s.aead.Overhead()), sealMagic...)
 	out = out[:head]
-	rand.Read(out[len(sealMagic):]) // one a second: a nonce would come twice after longer than machines last
+	rand.Read(out[len(sealMagic):]) // a few a second: a nonce would come twice after longer than machines last
 	return s.aead.Seal(out, out[len(sealMagic):], content, []byte(sealMagic))
 }
 

@@ -44,6 +44,14 @@ func (f *Finding) same(g *Finding) bool {
 	return f.Incident == g.Incident && f.Withdrawn == g.Withdrawn && f.Ended == g.Ended && f.Suspect == g.Suspect
 }
 
+// waitsAs names what a finding says: of those that wait for their store the newest of a name says all.
+func (f *Finding) waitsAs() string {
+	if f.Withdrawn || f.Ended {
+		return f.Incident + " over"
+	}
+	return f.Incident
+}
+
 // meta is the metadata with members in front; m is an object without its end.
 func (f *Finding) meta(m []byte) json.RawMessage {
 	in := bytes.TrimSpace(f.Metadata)

@@ -15,8 +15,8 @@ type queue struct {
 	rest    []*Finding
 	waiting map[string]*Finding // by incident
 	dropped uint64
-	working bool // one was taken and is being handled
-	ended   bool // nobody takes any more
+	current *Finding // was taken and is being handled
+	ended   bool     // nobody takes any more
 }
 
 func newQueue() *queue {
@@ -55,7 +55,7 @@ func (q *queue) put(f *Finding) bool {
 	return true
 }
 
-// take gives the next finding; nil where none waits.
+// take gives the next finding; nil where none waits. What was taken before has been handled.
 func (q *queue) take() *Finding {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -63,11 +63,12 @@ func (q *queue) take() *Finding {
 	if len(*from) == 0 {
 		from = &q.rest
 	}
-	q.working = len(*from) > 0
-	if !q.working {
+	q.current = nil
+	if len(*from) == 0 {
 		return nil
 	}
 	f := (*from)[0]
+	q.current = f
 	(*from)[0] = nil
 	if *from = (*from)[1:]; len(*from) == 0 {
 		*from = nil
@@ -82,7 +83,22 @@ func (q *queue) take() *Finding {
 func (q *queue) busy() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return !q.ended && (q.working || len(q.urgent)+len(q.rest) > 0)
+	return !q.ended && (q.current != nil || len(q.urgent)+len(q.rest) > 0)
+}
+
+// all are copies of those that wait, the one that is being handled included, in the order in which they are taken.
+func (q *queue) all() (out []Finding) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.current != nil {
+		out = append(out, *q.current)
+	}
+	for _, l := range [...][]*Finding{q.urgent, q.rest} {
+		for _, f := range l {
+			out = append(out, *f)
+		}
+	}
+	return out
 }
 
 func (q *queue) end() {

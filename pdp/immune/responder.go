@@ -3,6 +3,7 @@ package immune
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,11 +41,11 @@ type Responder struct {
 	events map[string]int64    // incident → its immune event
 	would  map[string]struct{} // incidents of which it was said what would be done
 	full   time.Time           // when it was last said that no more may be quarantined
-	retry  map[string]*Finding // what could not be stored, by incident
-	failed time.Time           // when that was last said
+	failed time.Time           // when it was last said that something could not be stored
 
 	mu      sync.Mutex
-	healing *Action // the last return to an earlier revision, while it lasts
+	retry   map[string]*Finding // what could not be stored, by incident
+	healing *Action             // the last return to an earlier revision, while it lasts
 
 	acts, withheld atomic.Uint64
 }
@@ -101,7 +102,7 @@ const (
 	maxRetry   = 1 << 12 // findings that wait for their store
 )
 
-// Run works until ctx ends. What waits then is found again by the next start, which looks at the journal's end.
+// Run works until ctx ends. What waits then is what Pending says.
 func (r *Responder) Run(ctx context.Context) {
 	t := time.NewTicker(retryEvery)
 	defer t.Stop()
@@ -111,7 +112,11 @@ func (r *Responder) Run(ctx context.Context) {
 		heal = r.o.Healer.relapses
 	}
 	for {
-		for f := r.queue.take(); f != nil && ctx.Err() == nil; f = r.queue.take() {
+		for ctx.Err() == nil {
+			f := r.queue.take()
+			if f == nil {
+				break
+			}
 			r.handle(ctx, f)
 		}
 		select {
@@ -121,17 +126,29 @@ func (r *Responder) Run(ctx context.Context) {
 		case x := <-heal:
 			r.heal(ctx, x)
 		case <-t.C:
-			again := r.retry
-			r.retry = map[string]*Finding{}
-			for _, f := range again {
-				r.handle(ctx, f)
-			}
+			r.again(ctx)
 		}
 	}
 }
 
-// handle does what a finding asks for. What cannot be stored waits and is handled again.
-func (r *Responder) handle(ctx context.Context, f *Finding) {
+// again handles what could not be stored.
+func (r *Responder) again(ctx context.Context) {
+	r.mu.Lock()
+	waits := maps.Clone(r.retry)
+	r.mu.Unlock()
+	for key, f := range waits {
+		if ctx.Err() != nil || !r.handle(ctx, f) {
+			continue
+		}
+		r.mu.Lock()
+		delete(r.retry, key)
+		r.mu.Unlock()
+	}
+}
+
+// handle does what a finding asks for, and says whether that is done with. What cannot be stored waits and is handled
+// again.
+func (r *Responder) handle(ctx context.Context, f *Finding) (done bool) {
 	var errs []error
 	switch {
 	case f.Withdrawn:
@@ -149,26 +166,27 @@ func (r *Responder) handle(ctx context.Context, f *Finding) {
 		errs = append(errs, err)
 	}
 	err := errors.Join(errs...)
-	if err == nil || ctx.Err() != nil {
-		return
+	if err == nil {
+		return true
 	}
-	if now := r.now(); r.o.Failed != nil && now.Sub(r.failed) >= time.Minute {
+	var bad *FieldError
+	never := errors.As(err, &bad) // it never will be taken
+	if now := r.now(); r.o.Failed != nil && ctx.Err() == nil && now.Sub(r.failed) >= time.Minute {
 		r.failed = now
 		r.o.Failed("a finding waits, "+f.Detector, err)
 	}
-	var bad *FieldError
-	if errors.As(err, &bad) {
-		return // it never will be taken
+	if never {
+		return true
 	}
-	key := f.Incident
-	if f.Withdrawn || f.Ended {
-		key += " over"
-	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := f.waitsAs()
 	if len(r.retry) < maxRetry || r.retry[key] != nil {
 		r.retry[key] = f // the newest of an incident says all
-		return
+		return false
 	}
 	r.queue.lose()
+	return true
 }
 
 // event keeps the immune event of an incident: one, whose severity may rise, and one more for its end.

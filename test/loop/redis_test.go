@@ -1,6 +1,10 @@
 package loop_test
 
 import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -92,5 +96,52 @@ func TestTwoSidecarsShareOneRegistry(t *testing.T) {
 	})
 	if n := a.events()["threat.detected"] + b.events()["threat.detected"]; n != total {
 		t.Errorf("%d threats were told of %d times", total, n)
+	}
+}
+
+// What was found while Redis is away outlives the process, by a stop and by a kill, longer than the journal's end is
+// looked at again; and once Redis is back it is one threat, told of once.
+func TestWhatWaitsForRedisOutlivesTheProcess(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  func(s *sidecar)
+	}{
+		{"a stop", func(s *sidecar) { s.Stop() }},
+		{"a kill", func(s *sidecar) {
+			harness.Eventually(t, 5*time.Second, "it is kept", func() bool {
+				st, err := os.Stat(filepath.Join(s.dir, "state", "detect.pending"))
+				return err == nil && st.Size() > 0
+			})
+			s.Kill()
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := harness.NewRedis(t)
+			dir := t.TempDir()
+			set := []string{"immune.mode=protect", "threats.store=redis://" + r.Addr, "detect.denials.enabled=false"}
+			s := start(t, dir, set...)
+			r.Kill()
+			harness.Eventually(t, 5*time.Second, "it is noticed", func() bool { return s.metric("thymus_threat_store_up") == 0 })
+			s.probe("trudy", 20)
+			harness.Eventually(t, 5*time.Second, "quarantine does without Redis", func() bool { return slices.Contains(s.quarantined(), "agent/trudy") })
+			c.end(s)
+			if err := os.RemoveAll(filepath.Join(dir, "state", "journal")); err != nil { // what happened is longer ago than a start looks back
+				t.Fatal(err)
+			}
+			r.Start()
+			s = start(t, dir, set...)
+			harness.Eventually(t, 10*time.Second, "the threat is there", func() bool {
+				x := s.threats()
+				return len(x) == 1 && x[0].Source == "trudy" && x[0].Type == "probing"
+			})
+			harness.Eventually(t, 5*time.Second, "it is told of", func() bool { return s.events()["threat.detected"] == 1 })
+			harness.Eventually(t, 5*time.Second, "nothing waits any more", func() bool {
+				_, err := os.Stat(filepath.Join(dir, "state", "detect.pending"))
+				return errors.Is(err, fs.ErrNotExist)
+			})
+			if x := s.immune(); len(x) != 1 {
+				t.Errorf("acted again: %+v", x)
+			}
+		})
 	}
 }
