@@ -10,9 +10,10 @@ import (
 )
 
 func TestEveryEventIsCountedOnceWhileASinkDeliversAndIsKilled(t *testing.T) {
+	twice, kills := 0, 0
 	for seed := range uint64(12) {
 		rng := rand.New(rand.NewPCG(seed, 4))
-		dir, fate, twice, kills := t.TempDir(), map[uint64]string{}, 0, 0
+		dir, fate := t.TempDir(), map[uint64]string{}
 		o := journal.Options{Dir: dir, SegmentSize: 4 << 10, Fsync: journal.FsyncNever}
 		j, _ := open(t, o)
 		sh := newShipper(t, rng, j, 5, fate)
@@ -34,6 +35,9 @@ func TestEveryEventIsCountedOnceWhileASinkDeliversAndIsKilled(t *testing.T) {
 					t.Fatal(err)
 				}
 			case k == 18 && step%3 == 0:
+				for p := range int32(5) {
+					sh.settle(p, 1) // not stored yet, unless the keeper comes just now
+				}
 				o.Dir = killed(t, dir)
 				sh.r.Close()
 				j.Close()
@@ -49,10 +53,13 @@ func TestEveryEventIsCountedOnceWhileASinkDeliversAndIsKilled(t *testing.T) {
 			c.Refused != sh.count("refused") {
 			t.Fatalf("seed %d, %d kills: %+v; delivered %d, refused %d", seed, kills, c, sh.count("delivered"), sh.count("refused"))
 		}
-		if kills == 0 || twice+sh.twice == 0 {
-			t.Fatalf("seed %d: %d kills, %d delivered twice: nothing was tested", seed, kills, twice+sh.twice)
-		}
+		twice += sh.twice
 	}
+	// Of all seeds together: where the machine is slow, the keeper stores the position between any two steps.
+	if kills < 60 || twice == 0 {
+		t.Fatalf("%d kills, %d delivered twice: nothing was tested", kills, twice)
+	}
+	t.Logf("%d kills, %d delivered twice", kills, twice)
 }
 
 func TestWhatTheSizeLimitForcesOutIsCountedAsExpired(t *testing.T) {
