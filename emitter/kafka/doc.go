@@ -1,6 +1,7 @@
 // Package kafka is the sink that carries events to Apache Kafka. It is the only one that knows kafka-go, and uses of it
-// the protocol client alone: one Client.Produce a partition at a time, whose answer is awaited, because the library's
-// Writer neither keeps the order when it tries again nor bounds its queue.
+// the protocol client alone: one Client.RawProduce a partition at a time, whose answer is awaited, because the library's
+// Writer neither keeps the order when it tries again nor bounds its queue. A batch of records is encoded here, in one
+// piece of memory, and compressed as one.
 //
 // Invariants:
 //

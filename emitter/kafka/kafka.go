@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	kafka "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
 
 	"thymus/emitter/sink"
 )
@@ -18,9 +20,10 @@ type Sink struct {
 	o           Options
 	acks        kafka.RequiredAcks
 	compression kafka.Compression
+	compress    func(dst, src []byte) ([]byte, error)
 	addr        net.Addr
 	source      string
-	readers     sync.Pool
+	encoders    sync.Pool
 
 	mu      sync.Mutex
 	client  *kafka.Client // nil: to be made
@@ -48,10 +51,13 @@ func New(o Options) (*Sink, error) {
 	if s.compression, err = o.compression(); err != nil {
 		return nil, err
 	}
+	if s.compress, err = compressor(s.compression); err != nil {
+		return nil, &OptionError{"compression", err}
+	}
 	if _, err := s.transport(); err != nil {
 		return nil, err
 	}
-	s.readers.New = func() any { return &records{prefix: s.source} }
+	s.encoders.New = func() any { return &encoder{prefix: s.source} }
 	return s, nil
 }
 
@@ -142,11 +148,18 @@ func (s *Sink) Partition(key []byte, n int) int { return partition(key, n) }
 
 // Send produces a batch to a partition and awaits the acknowledgement.
 func (s *Sink) Send(ctx context.Context, part int, batch []sink.Message) error {
-	r := s.readers.Get().(*records)
-	r.reset(batch)
-	err := s.produce(ctx, s.o.Topic, part, r)
+	e := s.encoders.Get().(*encoder)
+	set, err := e.batch(batch, int8(s.compression), s.compress)
+	if err != nil {
+		return fmt.Errorf("kafka: %w", err)
+	}
+	err = s.deliver(s.o.Topic, func(c *kafka.Client) (*kafka.ProduceResponse, error) {
+		return c.RawProduce(ctx, &kafka.RawProduceRequest{
+			Topic: s.o.Topic, Partition: part, RequiredAcks: s.acks, RawRecords: protocol.RawRecordSet{Reader: bytes.NewReader(set)},
+		})
+	})
 	if err == nil {
-		s.readers.Put(r) // after a failure a connection may still be reading it
+		s.encoders.Put(e) // after a failure a connection may still be reading its memory
 	}
 	return err
 }
@@ -158,20 +171,24 @@ func (s *Sink) SendHead(ctx context.Context, checkpoint []byte) error {
 		return err
 	}
 	key := []byte(s.o.Instance)
-	return s.produce(ctx, s.ChainTopic(), partition(key, n), kafka.NewRecordReader(kafka.Record{
-		Time: time.Now(), Key: kafka.NewBytes(key), Value: kafka.NewBytes(checkpoint),
-		Headers: []kafka.Header{{Key: "content-type", Value: []byte(contentType)}},
-	}))
+	return s.deliver(s.ChainTopic(), func(c *kafka.Client) (*kafka.ProduceResponse, error) {
+		return c.Produce(ctx, &kafka.ProduceRequest{
+			Topic: s.ChainTopic(), Partition: partition(key, n), RequiredAcks: s.acks, Compression: s.compression,
+			Records: kafka.NewRecordReader(kafka.Record{
+				Time: time.Now(), Key: kafka.NewBytes(key), Value: kafka.NewBytes(checkpoint),
+				Headers: []kafka.Header{{Key: "content-type", Value: []byte(contentType)}},
+			}),
+		})
+	})
 }
 
-func (s *Sink) produce(ctx context.Context, topic string, part int, r kafka.RecordReader) error {
+// deliver produces to a topic with the client of the moment, which it gives up if that fails.
+func (s *Sink) deliver(topic string, produce func(*kafka.Client) (*kafka.ProduceResponse, error)) error {
 	c, err := s.conn()
 	if err != nil {
 		return err
 	}
-	res, err := c.Produce(ctx, &kafka.ProduceRequest{
-		Topic: topic, Partition: part, RequiredAcks: s.acks, Compression: s.compression, Records: r,
-	})
+	res, err := produce(c)
 	if err == nil && res != nil {
 		err = res.Error
 	}

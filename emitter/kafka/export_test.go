@@ -1,0 +1,24 @@
+package kafka
+
+import (
+	kafka "github.com/segmentio/kafka-go"
+
+	"thymus/emitter/sink"
+)
+
+// BatchForTest gives a function that encodes batches as Send does, in the same memory each time.
+func BatchForTest(instance, compression string) (func([]sink.Message) ([]byte, error), error) {
+	o := Options{Compression: compression}
+	c, err := o.compression()
+	if err != nil {
+		return nil, err
+	}
+	compress, err := compressor(c)
+	e := &encoder{prefix: "/thymus/" + instance + "/"}
+	return func(msgs []sink.Message) ([]byte, error) { return e.batch(msgs, int8(c), compress) }, err
+}
+
+// CodecForTest is kafka-go's of that name.
+func CodecForTest(compression string) (kafka.Compression, error) {
+	return (&Options{Compression: compression}).compression()
+}
