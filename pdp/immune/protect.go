@@ -2,7 +2,6 @@ package immune
 
 import (
 	"fmt"
-	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -29,7 +28,8 @@ type Action struct {
 	Until                   *float64 // nil: until somebody undoes it
 }
 
-// protect quarantines a subject, or says that it would.
+// protect quarantines a subject, or says that it would. Messages name neither its id nor its type: those are in agent_id
+// and in the metadata's subject_type, where masks find them.
 func (r *Responder) protect(f *Finding) error {
 	s := f.Subject
 	switch {
@@ -42,7 +42,7 @@ func (r *Responder) protect(f *Finding) error {
 	ttl := r.ttl(s)
 	reason := fmt.Sprintf("%s, threat of severity %s (incident %s)", f.Description, f.Threat, f.Incident)
 	if !r.o.Protect {
-		return r.wouldDo(f, ActQuarantine, fmt.Sprintf("would quarantine the %s for %s: %s; immune.mode is observe", kind(s), ttl, reason))
+		return r.wouldDo(f, ActQuarantine, fmt.Sprintf("would quarantine the subject for %s: %s; immune.mode is observe", ttl, reason))
 	}
 	if most := r.o.Limit(); r.o.Quarantine.protected() >= most {
 		return r.overLimit(f, most)
@@ -50,8 +50,8 @@ func (r *Responder) protect(f *Finding) error {
 	until := r.now().Add(ttl)
 	err := r.o.Quarantine.protect(s, f.Incident, f.Detector, reason, ttl, r.o.Log, Report{
 		Severity: Warning, Type: PolicyViolation, AgentID: s.ID, Module: f.Detector, Action: ActQuarantine,
-		Message: fmt.Sprintf("quarantined the %s until %s: %s; undo with DELETE /v1/immune/quarantine/{agent_id}?type=%s", kind(s),
-			until.UTC().Format(time.RFC3339), reason, url.QueryEscape(s.Type)),
+		Message: fmt.Sprintf("quarantined the subject until %s: %s; undo with DELETE /v1/immune/quarantine/{agent_id}?type={subject_type}",
+			until.UTC().Format(time.RFC3339), reason),
 		Meta: f.meta(strconv.AppendInt(append(incident(f.Incident), `,"ttl_seconds":`...), int64(ttl/time.Second), 10)),
 	})
 	if err == nil {
@@ -70,14 +70,6 @@ func (r *Responder) ttl(s Subject) time.Duration {
 		ttl *= 2
 	}
 	return min(ttl, r.o.MaxTTL)
-}
-
-// kind is how a subject is called in messages: its id is in the field for it, where masks find it.
-func kind(s Subject) string {
-	if s.Type == "" {
-		return "subject"
-	}
-	return s.Type
 }
 
 // wouldDo says once an incident what is not done because of the mode.
@@ -107,8 +99,8 @@ func (r *Responder) overLimit(f *Finding, most int) error {
 		return nil
 	}
 	_, err := r.o.Log.Publish(Report{Severity: Critical, Type: PolicyViolation, AgentID: f.Subject.ID, Module: f.Detector,
-		Message: fmt.Sprintf("the %s is not quarantined: self-protection has %d quarantined already, and %d is the most (immune.max_quarantined)",
-			kind(f.Subject), r.o.Quarantine.protected(), most),
+		Message: fmt.Sprintf("the subject is not quarantined: self-protection has %d quarantined already, and %d is the most (immune.max_quarantined)",
+			r.o.Quarantine.protected(), most),
 		Meta: f.meta(incident(f.Incident))})
 	if err == nil {
 		r.full = now
@@ -120,7 +112,7 @@ func (r *Responder) overLimit(f *Finding, most int) error {
 func (r *Responder) withdraw(f *Finding) error {
 	done, err := r.o.Quarantine.withdraw(f.Subject, f.Incident, r.o.Log, Report{
 		Severity: Info, Type: SelfHealingAction, AgentID: f.Subject.ID, Module: f.Detector, Action: ActRelease,
-		Message: fmt.Sprintf("released the %s: %s", kind(f.Subject), f.Description), Meta: f.meta(incident(f.Incident)),
+		Message: "released the subject: " + f.Description, Meta: f.meta(incident(f.Incident)),
 	})
 	if done {
 		r.acts.Add(1)

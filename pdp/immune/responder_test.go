@@ -130,7 +130,7 @@ func TestObserveSaysWhatItWouldDoOnceAnIncident(t *testing.T) {
 		r.Offer(finding("a"))
 		synctest.Wait()
 		stop()
-		if n := b.messages("would quarantine the agent for 15m0s"); n != 1 {
+		if n := b.messages("would quarantine the subject for 15m0s"); n != 1 {
 			t.Errorf("it was said %d times", n)
 		}
 		if b.in("agent", "a") || strings.Contains(b.types(), "self_protection") {
@@ -158,7 +158,7 @@ func TestNeverMoreThanTheLimit(t *testing.T) {
 		if n := b.q.Count(); n != 3 {
 			t.Errorf("%d quarantined, want two and the operator's", n)
 		}
-		if n := b.messages("the agent is not quarantined"); n != 1 {
+		if n := b.messages("the subject is not quarantined"); n != 1 {
 			t.Errorf("it was said %d times in a minute", n)
 		}
 		if r.Acts() != 2 || r.Withheld() != 8 {
@@ -189,7 +189,7 @@ func TestWhatThePolicyCausedIsUndone(t *testing.T) {
 		if b.in("agent", "a") || !b.in("agent", "b") || !b.in("agent", "byhand") {
 			t.Errorf("a %v, b %v, byhand %v", b.in("agent", "a"), b.in("agent", "b"), b.in("agent", "byhand"))
 		}
-		if b.messages("released the agent: the policy is suspect") != 1 {
+		if b.messages("released the subject: the policy is suspect") != 1 {
 			t.Error("its release was not said")
 		}
 	})

@@ -33,7 +33,7 @@ func TestAProbingAgentIsQuarantined(t *testing.T) {
 		t.Fatal("the agent may do nothing to begin with")
 	}
 	s.probe("mallory", 8)
-	took := harness.Eventually(t, 5*time.Second, "the next allowed call is denied by quarantine", func() bool {
+	took := harness.Eventually(t, 30*time.Second, "the next allowed call is denied by quarantine", func() bool {
 		d := s.ask("mallory", "admin", "read", "x")
 		if !d.Allowed && (d.Policy != "immune" || d.Rule != "quarantine") {
 			t.Fatalf("denied by %s/%s", d.Policy, d.Rule)
@@ -44,13 +44,13 @@ func TestAProbingAgentIsQuarantined(t *testing.T) {
 	if !s.ask("alice", "admin", "read", "x").Allowed {
 		t.Error("another agent is denied")
 	}
-	harness.Eventually(t, 5*time.Second, "the threat", func() bool {
+	harness.Eventually(t, 30*time.Second, "the threat", func() bool {
 		return slices.ContainsFunc(s.threats(), func(x threatItem) bool {
 			return x.Type == "probing" && x.Source == "mallory" && x.Severity == "HIGH" && x.Status == "OPEN"
 		})
 	})
-	e := s.said("quarantined the agent until ")
-	if e == nil || e.Agent != "mallory" || !strings.Contains(e.Message, "undo with DELETE /v1/immune/quarantine/{agent_id}?type=agent") {
+	e := s.said("quarantined the subject until ")
+	if e == nil || e.Agent != "mallory" || !strings.Contains(e.Message, "undo with DELETE /v1/immune/quarantine/{agent_id}?type={subject_type}") {
 		t.Fatalf("no event says who, why, until when and how to undo it: %+v", s.immune())
 	}
 	if strings.Contains(e.Message, "mallory") {
@@ -63,7 +63,7 @@ func TestAProbingAgentIsQuarantined(t *testing.T) {
 	if s.call("GET", "/v1/immune/protection", "", &p); p.Mode != "protect" || len(p.Actions) != 1 || p.Actions[0].Subject != "agent/mallory" {
 		t.Errorf("protection %+v", p)
 	}
-	harness.Eventually(t, 5*time.Second, "the events are journaled", func() bool {
+	harness.Eventually(t, 30*time.Second, "the events are journaled", func() bool {
 		n := s.events()
 		return n["threat.detected"] >= 1 && n["immune.event_published"] >= 1 && n["immune.self_protection_triggered"] == 1
 	})
@@ -115,7 +115,7 @@ func TestObserveOnlySays(t *testing.T) {
 	if denied, d := s.probe("mallory", 30); denied != 30 {
 		t.Fatalf("after %d denials: %+v", denied, d)
 	}
-	harness.Eventually(t, 5*time.Second, "it says what it would do", func() bool { return s.said("would quarantine the agent for 15m0s") != nil })
+	harness.Eventually(t, 30*time.Second, "it says what it would do", func() bool { return s.said("would quarantine the subject for 15m0s") != nil })
 	if !s.ask("mallory", "admin", "read", "x").Allowed || len(s.quarantined()) != 0 {
 		t.Error("it acted")
 	}
@@ -146,14 +146,14 @@ func TestObserveOnlySays(t *testing.T) {
 func TestTheBoundsOfSelfProtection(t *testing.T) {
 	s := start(t, t.TempDir(), "immune.mode=protect", "immune.exempt=deployer", "immune.max_quarantined=1", "detect.fleet.at_least=50")
 	s.probe("deployer", 20)
-	harness.Eventually(t, 5*time.Second, "the exempt one's threat", func() bool {
+	harness.Eventually(t, 30*time.Second, "the exempt one's threat", func() bool {
 		return slices.ContainsFunc(s.threats(), func(x threatItem) bool { return x.Source == "deployer" && x.Severity == "HIGH" })
 	})
 	s.probe("first", 20)
-	harness.Eventually(t, 5*time.Second, "the first is quarantined", func() bool { return slices.Equal(s.quarantined(), []string{"agent/first"}) })
+	harness.Eventually(t, 30*time.Second, "the first is quarantined", func() bool { return slices.Equal(s.quarantined(), []string{"agent/first"}) })
 	s.probe("second", 20)
-	harness.Eventually(t, 5*time.Second, "it says that there is no more room", func() bool {
-		return s.said("the agent is not quarantined: self-protection has 1 quarantined already, and 1 is the most") != nil
+	harness.Eventually(t, 30*time.Second, "it says that there is no more room", func() bool {
+		return s.said("the subject is not quarantined: self-protection has 1 quarantined already, and 1 is the most") != nil
 	})
 	if q := s.quarantined(); !slices.Equal(q, []string{"agent/first"}) {
 		t.Errorf("quarantined: %v", q)
@@ -230,18 +230,18 @@ deny contains {"rule": "oops"} if input.action.name
 				}
 				before := s.ask("worker-1", "worker", "fetch", "x").Revision
 				put(s, denies)
-				harness.Eventually(t, 5*time.Second, "the bad policy decides", func() bool { return s.ask("worker-1", "worker", "fetch", "x").Revision != before })
+				harness.Eventually(t, 30*time.Second, "the bad policy decides", func() bool { return s.ask("worker-1", "worker", "fetch", "x").Revision != before })
 				if mode == "observe" {
 					for range 25 {
 						s.fleet(1)
 					}
-					harness.Eventually(t, 5*time.Second, "it says that it would go back", func() bool { return s.said("would return from policy revision") != nil })
+					harness.Eventually(t, 30*time.Second, "it says that it would go back", func() bool { return s.said("would return from policy revision") != nil })
 					if s.fleet(1) != 0 {
 						t.Error("it acted")
 					}
 				} else {
 					harness.Eventually(t, 20*time.Second, "the policies go back", func() bool { return s.fleet(1) == 40 })
-					harness.Eventually(t, 5*time.Second, "it is said", func() bool { return s.said("returned from policy revision") != nil })
+					harness.Eventually(t, 30*time.Second, "it is said", func() bool { return s.said("returned from policy revision") != nil })
 					if r := s.ask("worker-1", "worker", "fetch", "x").Revision; r != before {
 						t.Errorf("revision %s, want %s", r, before)
 					}
@@ -263,7 +263,7 @@ deny contains {"rule": "oops"} if input.action.name
 				}
 				if mode == "protect" && how == "by file" {
 					s.Signal(syscall.SIGHUP)
-					harness.Eventually(t, 10*time.Second, "SIGHUP insists on the files", func() bool { return s.ask("worker-1", "worker", "fetch", "x").Revision != before })
+					harness.Eventually(t, 30*time.Second, "SIGHUP insists on the files", func() bool { return s.ask("worker-1", "worker", "fetch", "x").Revision != before })
 				}
 			})
 		}
@@ -284,7 +284,7 @@ func TestAPolicyThatFailsGoesBack(t *testing.T) {
 	write(t, path, good+`
 deny contains {"rule": "breaks"} if to_number(input.subject.id) > 1
 `)
-	harness.Eventually(t, 5*time.Second, "the bad policy decides", func() bool { return s.ask("worker-1", "worker", "fetch", "x").Revision != before })
+	harness.Eventually(t, 30*time.Second, "the bad policy decides", func() bool { return s.ask("worker-1", "worker", "fetch", "x").Revision != before })
 	harness.Eventually(t, 20*time.Second, "the policies go back", func() bool { return s.fleet(1) == 40 })
 	if r := s.ask("worker-1", "worker", "fetch", "x").Revision; r != before {
 		t.Errorf("revision %s, want %s", r, before)
@@ -303,8 +303,8 @@ func TestADecoyIsTouchedOnce(t *testing.T) {
 	if !s.ask("mallory", "admin", "read", "payroll").Allowed {
 		t.Fatal("the touch itself is the policy's business")
 	}
-	harness.Eventually(t, 5*time.Second, "who touched it is quarantined", func() bool { return slices.Equal(s.quarantined(), []string{"agent/mallory"}) })
-	harness.Eventually(t, 5*time.Second, "the threat is critical", func() bool {
+	harness.Eventually(t, 30*time.Second, "who touched it is quarantined", func() bool { return slices.Equal(s.quarantined(), []string{"agent/mallory"}) })
+	harness.Eventually(t, 30*time.Second, "the threat is critical", func() bool {
 		return slices.ContainsFunc(s.threats(), func(x threatItem) bool { return x.Type == "decoy_touched" && x.Severity == "CRITICAL" })
 	})
 }
@@ -319,13 +319,13 @@ func TestAKillLosesNoFinding(t *testing.T) {
 		time.Sleep(time.Duration(round) * 2 * time.Millisecond) // each round at another moment
 		s.Kill()
 		s = start(t, dir, "immune.mode=protect")
-		harness.Eventually(t, 5*time.Second, "it is quarantined", func() bool { return slices.Equal(s.quarantined(), []string{"agent/mallory"}) })
-		harness.Eventually(t, 5*time.Second, "its threat is there", func() bool {
+		harness.Eventually(t, 30*time.Second, "it is quarantined", func() bool { return slices.Equal(s.quarantined(), []string{"agent/mallory"}) })
+		harness.Eventually(t, 30*time.Second, "its threat is there", func() bool {
 			return slices.ContainsFunc(s.threats(), func(x threatItem) bool { return x.Type == "probing" })
 		})
 		s.Kill()
 		s = start(t, dir, "immune.mode=protect")
-		harness.Eventually(t, 5*time.Second, "the act is on record", func() bool { return s.events()["immune.self_protection_triggered"] > 0 })
+		harness.Eventually(t, 30*time.Second, "the act is on record", func() bool { return s.events()["immune.self_protection_triggered"] > 0 })
 		n := 0
 		for _, x := range s.threats() {
 			if x.Type == "probing" {

@@ -2,7 +2,10 @@ package loop_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,5 +81,54 @@ func TestAKillLosesNoFindingBehindAMask(t *testing.T) {
 			t.Errorf("round %d: %+v", round, x)
 		}
 		s.Stop()
+	}
+}
+
+// What detection and self-protection say of a subject follows the masks: neither its id nor its type, nor what it did, is
+// anywhere in the journal, in no message either.
+func TestWhatIsSaidOfASubjectFollowsTheMasks(t *testing.T) {
+	for _, mode := range []string{"protect", "observe"} {
+		t.Run(mode, func(t *testing.T) {
+			s := start(t, t.TempDir(), "immune.mode="+mode, "immune.max_quarantined=1",
+				"events.mask=agent_id,subject_type=hash,agent_role,action=hash,resource")
+			secrets := []string{"mallory", "trudy", "machinist", "burglar", "crowbar", "cellar"}
+			for _, who := range secrets[:2] {
+				for i := range 12 {
+					body := fmt.Sprintf(`{"subject":{"type":"machinist","id":%q,"properties":{"role":"burglar"}},"action":{"name":"crowbar"},`+
+						`"resource":{"type":"room","id":"cellar/%d"}}`, who, i)
+					if a, err := harness.Ask(s.client, "POST", s.data+"/access/v1/evaluation", body); err != nil || a.Status != 200 {
+						t.Fatalf("%v %+v", err, a)
+					}
+				}
+				want := map[string]string{"protectmallory": "quarantined the subject", "protecttrudy": "the subject is not quarantined"}[mode+who]
+				if want == "" {
+					want = "would quarantine the subject"
+				}
+				harness.Eventually(t, 5*time.Second, want, func() bool {
+					return slices.ContainsFunc(s.immune(), func(e immuneItem) bool { return e.Agent == who && strings.HasPrefix(e.Message, want) })
+				})
+			}
+			if mode == "protect" {
+				if code := s.call("DELETE", "/v1/immune/quarantine/mallory?type=machinist", "", nil); code != 204 {
+					t.Fatalf("release: %d", code)
+				}
+			}
+			harness.Eventually(t, 5*time.Second, "all is found and journaled", func() bool {
+				e := s.events()
+				return e["threat.detected"] == 4 && e["immune.event_published"] == len(s.immune()) // each for probing and for denials
+			})
+			files, _ := filepath.Glob(filepath.Join(s.dir, "state", "journal", "*.ndjson"))
+			for _, f := range files {
+				b, err := os.ReadFile(f)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, secret := range secrets {
+					if i := strings.Index(string(b), secret); i >= 0 {
+						t.Errorf("%q is in the journal: ...%s...", secret, b[max(0, i-200):min(len(b), i+100)])
+					}
+				}
+			}
+		})
 	}
 }
