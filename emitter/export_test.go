@@ -34,3 +34,9 @@ func ParseRowsForTest(b []byte) (*Rows, error) { return parseRows(b) }
 
 // SetHookForTest sets what is called at each step of a batch.
 func (o *PumpOptions) SetHookForTest(f func(step int)) { o.hook = f }
+
+// ScanForTest is ParseHead without its short way, QuickForTest that way alone.
+func ScanForTest(line []byte, h *Head) bool { return h.scan(line) }
+
+// QuickForTest is the short way of ParseHead.
+func QuickForTest(line []byte, h *Head) bool { return h.quick(line) }

@@ -19,6 +19,11 @@ type Head struct {
 // ParseHead reads a line, without or with its newline. False: it is no line of ours. It allocates nothing, unless the
 // key is written with escapes.
 func ParseHead(line []byte, h *Head) bool {
+	return h.quick(line) || h.scan(line)
+}
+
+// scan reads any line of JSON, whatever the order and the spaces.
+func (h *Head) scan(line []byte) bool {
 	*h = Head{}
 	s := scanner{b: line}
 	if !s.take('{') {

@@ -1,11 +1,15 @@
 package emitter_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
+	"reflect"
+	"slices"
 	"testing"
 
 	"thymus/emitter"
+	"thymus/pdp"
 )
 
 func removeForTest(t testing.TB, path string) {
@@ -50,11 +54,66 @@ func TestParseHead(t *testing.T) {
 	}
 }
 
+// sameHead says that the short way, where it goes through, ends where the long one does.
+func sameHead(t *testing.T, line []byte) (quick bool) {
+	t.Helper()
+	var short, long emitter.Head
+	if quick = emitter.QuickForTest(line, &short); quick && (!emitter.ScanForTest(line, &long) || !reflect.DeepEqual(short, long)) {
+		t.Fatalf("%s\nthe short way: %+v\nthe long one:  %+v", line, short, long)
+	}
+	return quick
+}
+
+func TestHeadIsReadTheSameByTheShortWayAndTheLong(t *testing.T) {
+	s, revs := persisted(t)
+	var lines []byte
+	for _, change := range []func(*pdp.Record){
+		func(*pdp.Record) {},
+		func(r *pdp.Record) { r.Row, r.Effect, r.Flags = 1, pdp.Deny, r.Flags&^pdp.FlagAllowed },
+		func(r *pdp.Record) { r.SubjectID, r.Flags, r.Correlation = "spiffe://é/ü", pdp.FlagAllowed, "" },
+	} {
+		r := base(s)
+		change(&r)
+		lines, _ = emitter.NewEncoder(revs.RowsForTest, nil).Decision(lines, &r, emitter.NewOrigin("h", 1), 64)
+	}
+	for line := range bytes.Lines(lines) {
+		if !sameHead(t, line) {
+			t.Errorf("went the long way: %s", line)
+		}
+		taken := 0
+		for i := range line[:400] {
+			for _, c := range []byte("\"\\ ,:{}x0.\n") {
+				m := slices.Clone(line)
+				m[i] = c
+				sameHead(t, m)
+				if sameHead(t, slices.Insert(slices.Clone(line), i, c)) {
+					taken++
+				}
+			}
+			sameHead(t, slices.Delete(slices.Clone(line), i, i+1))
+			sameHead(t, line[:i])
+		}
+		if taken == 0 {
+			t.Error("no damaged line went the short way: nothing was compared")
+		}
+	}
+	r := base(s)
+	for _, id := range []string{"", `a"b`, `a\b`, "a\nb"} {
+		r.SubjectID = id
+		line, _ := emitter.NewEncoder(revs.RowsForTest, nil).Decision(nil, &r, emitter.NewOrigin("h", 1), 64)
+		if sameHead(t, line) {
+			t.Errorf("went the short way: %s", line)
+		}
+	}
+}
+
 // FuzzParseHead: whatever comes in, no panic, and of a valid line what encoding/json reads.
 func FuzzParseHead(f *testing.F) {
 	f.Add([]byte(`{"id":"i","type":"t","source":"s","timestamp":1.5,"payload":{"agent_id":"a"}}`))
 	f.Add([]byte(`{"payload":{"agent_id":"a"},"id":"i"}`))
+	f.Add([]byte(`{"id":"i","type":"t","source":"s","target":null,"timestamp":1.5,"payload":{"decision_id":"d","policy_revision":"r","surface":"native","agent_id":"a"}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		sameHead(t, b)
 		var h emitter.Head
 		if !emitter.ParseHead(b, &h) || !json.Valid(b) {
 			return
