@@ -1,6 +1,7 @@
 package native
 
 import (
+	"math/big"
 	"math/bits"
 	"strings"
 	"unicode/utf8"
@@ -12,7 +13,7 @@ type native func(m *machine, a []val) (val, bool)
 
 // ownBuiltin is this package's implementation; nil where it has none.
 func ownBuiltin(name string) native {
-	for _, table := range [...]map[string]native{natives, textBuiltins, collectionBuiltins, timeBuiltins, tokenBuiltins, printing} {
+	for _, table := range [...]map[string]native{natives, textBuiltins, collectionBuiltins, timeBuiltins, tokenBuiltins, printing, graphBuiltins, patternBuiltins, unitBuiltins} {
 		if f := table[name]; f != nil {
 			return f
 		}
@@ -30,9 +31,10 @@ var natives = map[string]native{
 	"gt":    func(m *machine, a []val) (val, bool) { return boolVal(m.compare(a[0], a[1]) > 0), true },
 	"gte":   func(m *machine, a []val) (val, bool) { return boolVal(m.compare(a[0], a[1]) >= 0), true },
 
-	"type_name":         typeName,
-	"net.cidr_contains": cidrContainsAny,
-	"net.cidr_is_valid": cidrIsValid,
+	"type_name":           typeName,
+	"net.cidr_contains":   cidrContainsAny,
+	"net.cidr_intersects": cidrIntersects,
+	"net.cidr_is_valid":   cidrIsValid,
 
 	"is_string":  isKind(text),
 	"is_number":  isKind(number),
@@ -78,13 +80,15 @@ func integers(f func(a, b int64) (int64, bool)) native {
 	return integersOr(f, func(*machine, val, val) (val, bool) { return val{}, false })
 }
 
+// integersOr asks other where the operands are no integers, or what comes out is none.
 func integersOr(f func(a, b int64) (int64, bool), other func(m *machine, a, b val) (val, bool)) native {
 	return func(m *machine, a []val) (val, bool) {
-		if !a[0].isInt() || !a[1].isInt() {
-			return other(m, a[0], a[1])
+		if a[0].isInt() && a[1].isInt() {
+			if n, ok := f(a[0].n, a[1].n); ok {
+				return intVal(n), true
+			}
 		}
-		n, ok := f(a[0].n, a[1].n)
-		return intVal(n), ok
+		return other(m, a[0], a[1])
 	}
 }
 
@@ -97,6 +101,14 @@ func product(a, b int64) (int64, bool) {
 	}
 	h, l := bits.Mul64(uint64(a), uint64(b))
 	return int64(l), h == 0 && l < 1<<63
+}
+
+// lessOf is minus of decimals, and of sets.
+func lessOf(m *machine, a, b val) (val, bool) {
+	if a.kind == set {
+		return difference(m, a, b)
+	}
+	return onDecimals((*big.Float).Sub)(m, a, b)
 }
 
 func difference(m *machine, a, b val) (val, bool) {

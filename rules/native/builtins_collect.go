@@ -1,18 +1,21 @@
 package native
 
-import "math"
+import (
+	"math"
+	"math/big"
+)
 
 // collectionBuiltins are those over arrays, objects and sets, and over the numbers in them.
 var collectionBuiltins = map[string]native{
-	"plus":  integers(func(a, b int64) (int64, bool) { s := a + b; return s, (s > a) == (b > 0) }),
-	"minus": integersOr(func(a, b int64) (int64, bool) { s := a - b; return s, (s < a) == (b > 0) }, difference),
-	"mul":   integers(product),
-	"div":   integers(quotient),
+	"plus":  integersOr(func(a, b int64) (int64, bool) { s := a + b; return s, (s > a) == (b > 0) }, onDecimals((*big.Float).Add)),
+	"minus": integersOr(func(a, b int64) (int64, bool) { s := a - b; return s, (s < a) == (b > 0) }, lessOf),
+	"mul":   integersOr(product, onDecimals((*big.Float).Mul)),
+	"div":   integersOr(quotient, divided),
 	"rem":   integers(func(a, b int64) (int64, bool) { return remainder(a, b), b != 0 }),
 	"abs":   smallInteger(func(n int64) int64 { return max(n, -n) }),
-	"round": smallInteger(func(n int64) int64 { return n }),
-	"ceil":  smallInteger(func(n int64) int64 { return n }),
-	"floor": smallInteger(func(n int64) int64 { return n }),
+	"round": toInteger(true, false),
+	"ceil":  toInteger(false, true),
+	"floor": toInteger(false, false),
 
 	"and": intersection,
 	"or":  union,
@@ -34,6 +37,8 @@ var collectionBuiltins = map[string]native{
 	"object.remove": func(m *machine, a []val) (val, bool) { return m.choose(a[0], a[1], false) },
 	"object.filter": func(m *machine, a []val) (val, bool) { return m.choose(a[0], a[1], true) },
 	"object.union":  objectUnion,
+
+	"object.union_n": objectUnionN,
 }
 
 // quotient knows those that are integers, of operands whose quotient OPA computes in integers.
@@ -219,6 +224,30 @@ func objectUnion(m *machine, a []val) (val, bool) {
 		return val{}, false
 	}
 	return m.unite(a[0], a[1], 0)
+}
+
+// objectUnionN unites from the left; of one object, or none, it is OPA's.
+func objectUnionN(m *machine, a []val) (val, bool) {
+	if a[0].kind != array {
+		return val{}, false
+	}
+	e := m.lower(a[0]).e
+	if len(e) < 2 || len(e) > maxParts {
+		return val{}, false
+	}
+	all := e[0]
+	for _, x := range e {
+		if x.kind != object {
+			return val{}, false
+		}
+	}
+	for _, x := range e[1:] {
+		var ok bool
+		if all, ok = m.unite(all, x, 0); !ok {
+			return val{}, false
+		}
+	}
+	return all, true
 }
 
 func (m *machine) unite(a, b val, depth int) (val, bool) {

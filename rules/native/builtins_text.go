@@ -15,8 +15,8 @@ var textBuiltins = map[string]native{
 	"endswith":   onTexts(strings.HasSuffix),
 	"contains":   onTexts(strings.Contains),
 
-	"lower":       onText(strings.ToLower),
-	"upper":       onText(strings.ToUpper),
+	"lower":       inCase('A', 'Z', strings.ToLower),
+	"upper":       inCase('a', 'z', strings.ToUpper),
 	"trim_space":  onText(strings.TrimSpace),
 	"trim":        cut(strings.Trim),
 	"trim_left":   cut(strings.TrimLeft),
@@ -66,6 +66,35 @@ func onText(f func(string) string) native {
 			return val{}, false
 		}
 		return strVal(f(a[0].str())), true
+	}
+}
+
+// inCase changes letters from one to another, which are all there are of what changes, where a text is ASCII. Where nothing
+// changes, the text is the same.
+func inCase(first, last byte, f func(string) string) native {
+	return func(m *machine, a []val) (val, bool) {
+		if a[0].kind != text {
+			return val{}, false
+		}
+		s, changes := a[0].str(), false
+		for i := range len(s) {
+			if s[i] >= utf8.RuneSelf {
+				return strVal(f(s)), true
+			}
+			changes = changes || s[i] >= first && s[i] <= last
+		}
+		if !changes || a[0].n > maxConcat {
+			return strVal(f(s)), true
+		}
+		from := len(m.text)
+		for i := range len(s) {
+			c := s[i]
+			if c >= first && c <= last {
+				c ^= 0x20
+			}
+			m.text = append(m.text, c)
+		}
+		return m.makeText(from), true
 	}
 }
 
@@ -280,7 +309,7 @@ func formatInt(m *machine, a []val) (val, bool) {
 	return val{}, false
 }
 
-// toNumber knows integers in the text that they would be printed as.
+// toNumber knows integers in the text that they would be printed as, and decimals that JSON has.
 func toNumber(_ *machine, a []val) (val, bool) {
 	switch a[0].kind {
 	case null, boolean:
@@ -289,8 +318,15 @@ func toNumber(_ *machine, a []val) (val, bool) {
 		return a[0], true
 	case text:
 		s := a[0].str()
-		n, ok := parseInt(s)
-		return intVal(n), ok && (s[0] != '0' || len(s) == 1)
+		if n, ok := parseInt(s); ok && (s[0] != '0' || len(s) == 1) {
+			return intVal(n), true
+		}
+		r := jsonReader{s: s}
+		if len(s) == 0 || len(s) > longDecimal || s[0] != '-' && s[0]-'0' > 9 {
+			return val{}, false
+		}
+		v := r.number()
+		return v, !r.bad && r.i == len(s) && fraction(v)
 	}
 	return val{}, false
 }

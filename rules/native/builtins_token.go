@@ -54,22 +54,46 @@ func (m *machine) encodedObject(s string) (val, bool) {
 	return v, ok && v.kind == object
 }
 
-// jsonMarshal knows numbers and booleans, which are their own text, and texts that nothing of is escaped in.
+// jsonMarshal knows values whose texts have nothing to escape.
 func jsonMarshal(m *machine, a []val) (val, bool) {
-	switch {
-	case a[0].kind == text && a[0].n <= maxConcat:
-		for _, c := range []byte(a[0].str()) {
-			if c < 0x20 || c >= utf8.RuneSelf || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
-				return val{}, false
-			}
-		}
-	case a[0].kind == boolean || a[0].kind == null || a[0].isInt():
-	default:
+	if !m.plain(a[0], 0) {
 		return val{}, false
 	}
 	from := len(m.text)
-	m.text = m.appendJSON(m.text, a[0])
+	if m.text = m.appendJSON(m.text, a[0]); len(m.text)-from > maxConcat {
+		return m.giveUp(from)
+	}
 	return m.makeText(from), true
+}
+
+// plain says whether encoding/json writes the value as this package does.
+func (m *machine) plain(v val, depth int) bool {
+	switch v.kind {
+	case text:
+		if v.n > maxConcat {
+			return false
+		}
+		for _, c := range []byte(v.str()) {
+			if c < 0x20 || c >= utf8.RuneSelf || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+				return false
+			}
+		}
+		return true
+	case null, boolean:
+		return true
+	case number:
+		return v.isInt() || fraction(v)
+	}
+	n := m.lower(v)
+	if depth > maxDepth || len(n.e) > maxParts || v.kind == object && !textKeys(n) {
+		return false
+	}
+	for _, e := range n.e {
+		if !m.plain(e, depth+1) {
+			return false
+		}
+	}
+	return true
 }
 
 // unmarshal reads JSON text. Strings without escapes share its memory.

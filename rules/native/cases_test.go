@@ -17,6 +17,34 @@ type agreement struct {
 var usual = []string{`{"x":"b","n":1.0,"l":[1,2,3],"s":"k","o":{"b":1,"a":2}}`, `{}`, `null`}
 
 var agreements = []agreement{
+	{"what is reached first is the node that stays", `g := {1: ["a"], "a": [1.0, "b"], "b": {"c", 1}, "c": []}
+r := graph.reachable(g, [1.0, 1])
+s := graph.reachable(g, {"b"})
+t := graph.reachable(g, ["none"])
+u := graph.reachable(input.o, input.l)
+v := graph.reachable({input.s: ["k"]}, {input.s, input.x})`, usual, nil},
+	{"a walk in each of its forms", `a := [x | walk(input, [_, x])]
+b contains p if { [p, x] := walk(input); x == 1 }
+c contains y if { y := walk(input.o) }
+d contains p if walk(input, [["o", p], _])
+e if walk({"a": {1, [2]}}, [["a", [2], 0], 2])
+f := count([1 | walk(input.l, _)])
+g contains [p, x] if { some w in [1, {"k": false}]; walk(w, [p, x]) }`, usual, nil},
+	{"decimals are OPA's to the last digit", `a := 0.1 + 0.2
+b := input.l[1] / input.l[2]
+c := round(2.5) + ceil(1.01) + floor(1.99)
+d := round(-2.5) + ceil(-0.5) + floor(-0.5)
+e := 1.5 - 1.5
+f := -0.5 * 0
+g := (1709210096789000001 - 1) / 86400000000000
+h := sprintf("%v %v %.2f %v", [1.50, 1e21, 2.675, [0.10]])
+i := 0 / -5`, usual, nil},
+	{"networks of both versions", `a := net.cidr_contains("2001:db8::/32", "2001:db8::1")
+b := net.cidr_contains("::/0", "10.0.0.1")
+c := net.cidr_contains("::/80", "::/80")
+d := net.cidr_contains("10.0.0.0/8", "::ffff:10.0.0.1")
+e := net.cidr_contains("0.0.0.0/0", "10.0.0.0/8")
+f := net.cidr_intersects("10.0.0.0/8", "::/0")`, usual, nil},
 	{"one and one point zero are one set element, and the first stays", `s contains 1.0 if input.n == 1
 s contains 1 if input.n == 1.0
 r := {1, 1.0}

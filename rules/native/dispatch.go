@@ -30,11 +30,20 @@ type candidate = int32
 func candidates(rules []int32, opens []opening, made []string) {
 	for i, id := range rules {
 		rules[i] = id << 1
-		o := &opens[id]
-		if o.all && !slices.ContainsFunc(o.tests, func(t test) bool { return !slices.Contains(made, t.path) }) {
+		if o := &opens[id]; o.all && o.within(made) {
 			rules[i]++
 		}
 	}
+}
+
+// within says whether all tests are of the paths.
+func (o *opening) within(paths []string) bool {
+	for i := range o.tests {
+		if !slices.Contains(paths, o.tests[i].path) {
+			return false
+		}
+	}
+	return true
 }
 
 // dispatch finds the rules whose tests can hold. Rules without a test on this value are in rest.
@@ -105,9 +114,9 @@ func (b *bucket) find(f *frame, out []candidate) []candidate {
 }
 
 // lengths are the distinct lengths of prefixes, ascending.
-func lengths(prefixes []string) []int {
+func lengths(byPrefix map[string]*bucket) []int {
 	var out []int
-	for _, p := range prefixes {
+	for p := range byPrefix {
 		out = append(out, len(p))
 	}
 	slices.Sort(out)
@@ -128,6 +137,7 @@ const (
 	fewRules   = 4   // are evaluated one after the other
 	manyValues = 64  // of one test: the rule would be in too many buckets
 	sample     = 512 // rules that say which test is best, of more
+	slab       = 64  // buckets that are made at once, of many
 )
 
 // newDispatch sorts rules by the tests they begin with; nil where that brings nothing.
@@ -145,20 +155,31 @@ func newDispatch(m *machine, opens []opening) *dispatch {
 // those that stay.
 func (b *bucket) split(m *machine, opens []opening, used []string) {
 	ids := b.rules
-	best := bestTest(m, ids, opens, used)
+	best, values := bestTest(m, ids, opens, used)
 	if best == nil {
 		candidates(ids, opens, used)
 		return
 	}
-	d := &dispatch{load: best.load, byStr: map[string]*bucket{}, byHash: map[uint64][]bucketOf{}, prefix: best.prefix}
+	d := &dispatch{load: best.load, byStr: make(map[string]*bucket, min(values, len(ids))), byHash: map[uint64][]bucketOf{}, prefix: best.prefix}
+	var spare []bucket
+	newBucket := func() (b *bucket) {
+		if len(spare) == 0 {
+			spare = make([]bucket, min(slab, len(ids)))
+		}
+		b, spare = &spare[0], spare[1:]
+		return b
+	}
 	used = append(slices.Clone(used), best.path)
-	var order []string
+	var made []*bucket // in the order of the rules
 	var rest []int32
 	var others []bucketOf // rules for now
 	for _, id := range ids {
 		tests := opens[id].tests
-		i := slices.IndexFunc(tests, func(t test) bool { return t.path == best.path })
-		if i < 0 {
+		i := 0
+		for i < len(tests) && tests[i].path != best.path {
+			i++
+		}
+		if i == len(tests) {
 			rest = append(rest, id)
 			continue
 		}
@@ -171,15 +192,15 @@ func (b *bucket) split(m *machine, opens []opening, used []string) {
 				s := v.str()
 				b := d.byStr[s]
 				if b == nil {
-					b = &bucket{}
-					d.byStr[s], order = b, append(order, s)
+					b = newBucket()
+					d.byStr[s], made = b, append(made, b)
 				}
 				b.rules = append(b.rules, id)
 				continue
 			}
 			b := d.bucketFor(m, v)
 			if b == nil {
-				b = &bucket{}
+				b = newBucket()
 				x := bucketOf{v: v, b: b}
 				h := m.hash(v)
 				d.byHash[h], others = append(d.byHash[h], x), append(others, x)
@@ -187,11 +208,11 @@ func (b *bucket) split(m *machine, opens []opening, used []string) {
 			b.rules = append(b.rules, id)
 		}
 	}
-	for _, s := range order {
-		d.byStr[s].split(m, opens, used)
+	for _, b := range made {
+		b.split(m, opens, used)
 	}
 	if d.prefix {
-		d.lengths, d.other = lengths(order), &bucket{}
+		d.lengths, d.other = lengths(d.byStr), &bucket{}
 		for _, id := range ids {
 			if !slices.Contains(rest, id) {
 				d.other.rules = append(d.other.rules, id)
@@ -209,10 +230,10 @@ func (b *bucket) split(m *machine, opens []opening, used []string) {
 	b.rules, b.sub = nil, d
 }
 
-// bestTest is the value that tells most of the rules apart.
-func bestTest(m *machine, ids []int32, opens []opening, used []string) *test {
+// bestTest is the value that tells most of the rules apart, and how many constants it is compared with, about.
+func bestTest(m *machine, ids []int32, opens []opening, used []string) (best *test, values int) {
 	if len(ids) < fewRules {
-		return nil
+		return nil, 0
 	}
 	type count struct {
 		rules int
@@ -247,13 +268,12 @@ func bestTest(m *machine, ids []int32, opens []opening, used []string) *test {
 			}
 		}
 	}
-	var best *test
 	top := 0
 	for _, p := range order {
 		c := counts[p]
 		if score := min(c.rules, 4*len(c.vals)); c.rules > 2 && len(c.vals) > 1 && score > top {
-			best, top = c.t, score
+			best, top, values = c.t, score, every*len(c.vals)
 		}
 	}
-	return best
+	return best, values
 }

@@ -24,7 +24,13 @@ var calls = []string{
 	"array.slice($T, $N, $N)", "array.reverse($T)", "array.concat($T, input.l)", "object.remove(input.o, $T)", "object.filter(input.o, $T)", "object.filter($T, [\"x\", \"y\", $N])",
 	"object.union(input.o, $T)", "object.union({\"x\": {\"y\": 1}}, input.m)", "object.keys(input.o)", "($T & {\"x\", 1, 1.5})", "({1.0, \"x\"} | $T)", "($T - {\"x\", 1.0})",
 	"sum([$N, $N, $N])", "sum($T)", "max($T)", "min(input.l)", "sort(input.l)", "sort($T)", "($N / $N)", "($N % $N)", "round($N)", "ceil($N)", "floor($T)", "abs($N)", "count($S)",
-	"net.cidr_contains(\"10.0.0.0/8\", $P)", "net.cidr_contains($S, $P)",
+	"net.cidr_contains(\"10.0.0.0/8\", $P)", "net.cidr_contains($S, $P)", "net.cidr_intersects(\"10.0.0.0/8\", \"10.1.0.0/16\")", "net.cidr_contains($P, $P)",
+	"graph.reachable({\"x\": [\"y\", $T], \"y\": {\"z\", $S}, \"z\": $T}, [$S, $T])", "graph.reachable(data.base.map, {$S, $T})", "graph.reachable({1: [\"x\"], \"x\": [1.0, 2]}, [$N])", "graph.reachable($T, $T)",
+	"regex.match($S, $P)", "regex.match(input.p, $S)", "regex.split(\"[/x]+\", $P)", "regex.split($S, $P)", "regex.find_n(\"[a-z]+\", $P, $N)", "regex.find_n($S, $P, -1)", "regex.replace($P, \"/(.)\", $S)", "regex.replace($P, $S, \"-\")",
+	"glob.match($S, [\"/\"], $P)", "glob.match($P, $T, $S)", "glob.match(\"/**\", null, $P)", "walk($T)", "walk(input.l)", "union({{$T}, {$N, $S}})", "intersection({{$T, 1}, {$N, 1.0}})",
+	"($N * $N)", "($N + 0.25)", "($N - $N)", "(input.a / 3)", "round(($N / 7))", "floor(($N * 1.5))", "to_number(\"1.50\")", "object.union_n([input.o, $T, {\"x\": {\"y\": $N}}])", "json.marshal([$S, $N, {\"k\": $S}])",
+	"sprintf(\"%v and %q\", [$T, $S])", "sprintf(\"%.2f %v\", [$N, [$T]])", "semver.compare(\"1.2.3\", $S)", "semver.is_valid($T)", "units.parse_bytes(\"10Ki\")", "units.parse_bytes($S)", "numbers.range(1, count($S))", "numbers.range(3, -2)", "crypto.sha256($S)",
+	"json.marshal($T)", "upper($S)", "crypto.hmac.sha256($S, $P)",
 }
 
 // builtin writes one of calls.

@@ -77,8 +77,10 @@ type machine struct {
 
 	piecework
 
-	bridge  bridge
-	strings map[string]string // of the compiler's machine: see intern
+	bridge   bridge
+	patterns patterns
+	decimals decimals
+	strings  map[string]string // of the compiler's machine: see intern
 }
 
 type memoEntry struct {

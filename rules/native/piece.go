@@ -139,13 +139,18 @@ func (b *Base) Engine(w Whole) *Engine {
 // merge makes the group of a merged set with the loose rules that belong to it.
 func (b *Base) merge(s *effects, w *Whole) *group {
 	g := *s.group
-	n := len(g.rules)
-	for _, p := range w.Pieces {
-		n += len(p.rules)
-	}
-	rules, opens := make([]rule, 0, n), make([]opening, 0, n)
-	rules, opens = append(rules, g.rules...), append(opens, g.opens...)
 	g.loose = len(g.rules)
+	n := 0
+	for _, p := range w.Pieces {
+		for i := range p.rules {
+			if p.rules[i].set == s.number {
+				n++
+			}
+		}
+	}
+	rules, opens := make([]rule, 0, g.loose+n), make([]opening, 0, g.loose+n)
+	rules, opens = append(rules, g.rules...), append(opens, g.opens...)
+	g.rows = make([]int32, 0, n)
 	for i, p := range w.Pieces {
 		for j := range p.rules {
 			if r := &p.rules[j]; r.set == s.number {

@@ -83,34 +83,41 @@ func globMatch(args []*ast.Term) native {
 	}
 }
 
-// cidrContains knows IPv4 networks and dotted addresses; the rest is OPA's.
+// cidrContains compiles a network that is constant; what is no plain network or address is OPA's.
 func cidrContains(args []*ast.Term) native {
 	p, ok := constantText(args[0])
 	if !ok {
 		return nil
 	}
-	network, ok := ipv4Network(p)
+	network, ok := plainNetwork(p)
 	if !ok {
 		return nil
 	}
 	return func(_ *machine, a []val) (val, bool) { return within(network, a[1]) }
 }
 
+// within says whether a network holds an address, or all of another network.
 func within(network netip.Prefix, v val) (val, bool) {
 	if v.kind != text {
 		return val{}, false
 	}
 	ip, err := netip.ParseAddr(v.str())
-	if err != nil || !ip.Is4() {
-		return val{}, false
+	if err != nil {
+		other, ok := plainNetwork(v.str())
+		return boolVal(other.Bits() >= network.Bits() && network.Contains(other.Addr())), ok
 	}
-	return boolVal(network.Contains(ip)), true
+	return boolVal(network.Contains(ip)), !ip.Is4In6() && ip.Zone() == ""
 }
 
-// ipv4Network reads what package net, and so OPA, reads in the same way.
-func ipv4Network(s string) (netip.Prefix, bool) {
+// plainNetwork reads what package net, and so OPA, reads in the same way: networks of either version, but for those of
+// addresses of version 4 written as of version 6.
+func plainNetwork(s string) (netip.Prefix, bool) {
 	p, err := netip.ParsePrefix(s)
-	return p, err == nil && p.Addr().Is4()
+	if err != nil {
+		return p, false
+	}
+	p = p.Masked()
+	return p, !p.Addr().Is4In6()
 }
 
 // cidrContainsAny is net.cidr_contains of a network that is no constant.
@@ -118,18 +125,27 @@ func cidrContainsAny(_ *machine, a []val) (val, bool) {
 	if a[0].kind != text {
 		return val{}, false
 	}
-	network, ok := ipv4Network(a[0].str())
+	network, ok := plainNetwork(a[0].str())
 	if !ok {
 		return val{}, false
 	}
 	return within(network, a[1])
 }
 
-// cidrIsValid says yes to what both netip and net read as an IPv4 network.
+func cidrIntersects(_ *machine, a []val) (val, bool) {
+	if !bothTexts(a[0], a[1]) {
+		return val{}, false
+	}
+	x, ok := plainNetwork(a[0].str())
+	y, also := plainNetwork(a[1].str())
+	return boolVal(x.Overlaps(y)), ok && also
+}
+
+// cidrIsValid says yes to what both netip and net read as a network.
 func cidrIsValid(_ *machine, a []val) (val, bool) {
 	if a[0].kind != text {
 		return val{}, false
 	}
-	_, ok := ipv4Network(a[0].str())
+	_, ok := plainNetwork(a[0].str())
 	return boolVal(true), ok
 }
