@@ -6,5 +6,6 @@
 // What is particular to one folder of tests (its state, its keys, its questions) stays there.
 //
 // Beside the program stands what several rooms' tests need around it: other programs that listen (Listen), a Redis that
-// can be killed, certificates, a free port, a wait for a condition, and one answer to a real component that is absent.
+// can be killed, certificates, a free port, a wait for a condition, a second attempt for a test of times that ran while
+// the machine stood still (Steady), a measure of work (CPUTime), and one answer to a real component that is absent.
 package harness
