@@ -47,6 +47,9 @@ const (
 	kafkaScene  = "kafka"
 )
 
+// withKafka is who feeds the broker of the scene kafka.
+const withKafka = "thymus, Kafka"
+
 func contenders() []contender {
 	all := []string{openScene, pinnedScene, waysScene, kafkaScene}
 	rivals := []string{openScene, pinnedScene}
@@ -75,7 +78,7 @@ func contenders() []contender {
 			scenes: []string{waysScene}, start: opa(false, "unix")},
 		{name: "opa, built -O 1", about: "OPA with a bundle that opa build -O 1 optimised", needs: []string{workload.Rego}, target: load.OPA, path: "/v1/data/bench/allow",
 			judged: true, scenes: []string{waysScene}, start: opa(true, "tcp")},
-		{name: "thymus, Kafka", about: "as it comes, and every event delivered to Apache Kafka on the same processors, acks=all", needs: []string{workload.Thymus},
+		{name: withKafka, about: "as it comes, and every event delivered to Apache Kafka on the same processors, acks=all", needs: []string{workload.Thymus},
 			path: "/v1/evaluate", judged: true, scenes: []string{kafkaScene}, start: sidecar("kafka")},
 
 		{name: "thymus, HTTP ext_authz", about: "GET /ext_authz/forward, as Traefik and Caddy ask", needs: []string{workload.Thymus}, target: load.HTTP, judged: true,

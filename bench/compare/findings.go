@@ -43,7 +43,7 @@ func (r *results) glance(t *sheet) {
 		}
 	}
 	if k := r.find("rbac", 100, kafkaScene); k != nil {
-		if us, echo := k.named("thymus, Kafka"), k.named("echo"); us != nil && echo != nil {
+		if us, echo := k.named(withKafka), k.named("echo"); us != nil && echo != nil {
 			v := us.median(rate).mid / echo.median(rate).mid
 			add("throughput with Kafka, of the echo's", fmt.Sprintf("%.2f", v), "≥ 0.70", v >= 0.70)
 		}
