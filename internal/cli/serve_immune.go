@@ -40,6 +40,7 @@ type immunity struct {
 	shedding              atomic.Bool                       // records of plain allows are left out
 	blind                 bool                              // the journal does not say who did what: see blinded
 	seen                  *seen                             // where the journal does not; else nil
+	flags                 *seen                             // what the journal does not say of some decisions; nil where seen is not
 	waiting               pending                           // what was kept last
 	sealer, pendingSealer sealer
 	told                  atomic.Bool // nothing was found since the responder was last seen idle
@@ -71,7 +72,9 @@ func (s *sidecar) openImmunity() error {
 		return key("dir", err)
 	}
 	if m.blind {
-		m.seen = &seen{dir: s.cfg.Dir, secret: secret, log: s.log}
+		m.seen = &seen{dir: s.cfg.Dir, prefix: seenPrefix, secret: secret, log: s.log}
+	} else {
+		m.flags = &seen{dir: s.cfg.Dir, prefix: flagPrefix, secret: secret, log: s.log}
 	}
 	sum := sha256.Sum256(secret)
 	o := detect.Options{Config: detectConfig(&s.cfg.Detect), Revision: m.revision}
@@ -180,6 +183,8 @@ func (m *immunity) Observe(rec *pdp.Record, _ func(*pdp.Event)) {
 			m.capture()
 		}
 		m.seen.add(rec, m.revision)
+	} else {
+		m.note(rec)
 	}
 	m.watcher.Observe(rec, m.tell)
 }
@@ -188,6 +193,8 @@ func (m *immunity) Observe(rec *pdp.Record, _ func(*pdp.Event)) {
 func (m *immunity) Keep(end uint64) {
 	if m.seen != nil {
 		m.seen.Keep(end)
+	} else {
+		m.flags.Keep(end)
 	}
 }
 

@@ -51,7 +51,7 @@ type snapshot struct {
 // blinded says whether masks take from policy.evaluated what detection looks at: then a start cannot read the journal's
 // end again.
 func blinded(masks []config.Mask) bool {
-	seen := []string{"policy_revision", "agent_id", "subject_type", "agent_role", "action", "resource", "result", "evaluated_at"}
+	seen := []string{"decision_id", "policy_revision", "agent_id", "subject_type", "agent_role", "action", "resource", "result", "evaluated_at"}
 	return slices.ContainsFunc(masks, func(m config.Mask) bool {
 		root, _, _ := strings.Cut(m.Path, ".")
 		return slices.Contains(seen, root)
@@ -146,7 +146,7 @@ func (m *immunity) dropWindows() {
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
-	if err = errors.Join(err, removeSeen(m.s.cfg.Dir, math.MaxUint64)); err != nil {
+	if err = errors.Join(err, removeSeen(m.s.cfg.Dir, seenPrefix, math.MaxUint64)); err != nil {
 		m.s.log.Warn().Err(err).Msg("what detection was in the middle of cannot be removed")
 	}
 }

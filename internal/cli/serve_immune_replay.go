@@ -26,6 +26,7 @@ const (
 // the ring holds of an earlier life comes behind it, by the pump.
 func (m *immunity) replay() {
 	s, begin := m.s, time.Now()
+	flags := m.recallFlags(begin.Add(-replayAge).UnixNano())
 	r, err := s.recording.ReadJournal(begin.Add(-replayAge), replayEvents)
 	if err != nil {
 		s.log.Warn().Err(err).Msg("the journal's end is not read again: detection begins without a past")
@@ -54,6 +55,7 @@ func (m *immunity) replay() {
 			if rec.Time <= s.stored.quarantine.Released(immune.Subject{Type: rec.SubjectType, ID: rec.SubjectID}) {
 				continue // its windows were cleared
 			}
+			rec.Flags |= flags[rec.ID]
 			m.seeing.Lock()
 			m.watcher.Observe(&rec, m.found)
 			m.seeing.Unlock()

@@ -23,7 +23,7 @@ import (
 	"thymus/pdp"
 )
 
-// What detection observed is kept in files "detect.seen-NUMBER", sealed, little endian:
+// What detection observed is kept in files "detect.seen-NUMBER" and "detect.flags-NUMBER", sealed, little endian:
 //
 //	0  8   "thymseen"
 //	8  16  salt of the file's key, random
@@ -38,6 +38,7 @@ import (
 //	        the length is 0 none, but the revision of those that follow: uvarint length, text
 const (
 	seenPrefix = "detect.seen-"
+	flagPrefix = "detect.flags-"
 	seenMagic  = "thymseen"
 	seenSalt   = 16
 )
@@ -54,6 +55,7 @@ const (
 // goroutine, and to whoever starts and stops it.
 type seen struct {
 	dir    string
+	prefix string // of its files' names
 	secret []byte
 	log    zerolog.Logger
 	ready  atomic.Pointer[snapshot] // is to be written; nil: the next may be taken
@@ -167,10 +169,10 @@ func (l *seen) open() (err error) {
 	}
 	head := append([]byte(seenMagic), make([]byte, seenSalt)...)
 	rand.Read(head[len(seenMagic):]) // never fails: crypto/rand
-	if l.aead, err = newAEAD(l.secret, head[len(seenMagic):], "thymus "+seenPrefix); err != nil {
+	if l.aead, err = newAEAD(l.secret, head[len(seenMagic):], "thymus "+l.prefix); err != nil {
 		return err
 	}
-	name := filepath.Join(l.dir, seenPrefix+strconv.FormatUint(l.number, 10))
+	name := filepath.Join(l.dir, l.prefix+strconv.FormatUint(l.number, 10))
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
@@ -183,10 +185,10 @@ func (l *seen) open() (err error) {
 }
 
 // seenFiles are the numbers of the files there are, in order.
-func seenFiles(dir string) (numbers []uint64) {
-	names, _ := filepath.Glob(filepath.Join(dir, seenPrefix+"*")) // the pattern is good
+func seenFiles(dir, prefix string) (numbers []uint64) {
+	names, _ := filepath.Glob(filepath.Join(dir, prefix+"*")) // the pattern is good
 	for _, n := range names {
-		if x, err := strconv.ParseUint(strings.TrimPrefix(filepath.Base(n), seenPrefix), 10, 64); err == nil {
+		if x, err := strconv.ParseUint(strings.TrimPrefix(filepath.Base(n), prefix), 10, 64); err == nil {
 			numbers = append(numbers, x)
 		}
 	}
@@ -195,10 +197,10 @@ func seenFiles(dir string) (numbers []uint64) {
 }
 
 // removeSeen removes the files below a number.
-func removeSeen(dir string, below uint64) (err error) {
-	for _, n := range seenFiles(dir) {
+func removeSeen(dir, prefix string, below uint64) (err error) {
+	for _, n := range seenFiles(dir, prefix) {
 		if n < below {
-			if e := os.Remove(filepath.Join(dir, seenPrefix+strconv.FormatUint(n, 10))); !errors.Is(e, fs.ErrNotExist) {
+			if e := os.Remove(filepath.Join(dir, prefix+strconv.FormatUint(n, 10))); !errors.Is(e, fs.ErrNotExist) {
 				err = errors.Join(err, e)
 			}
 		}
@@ -206,17 +208,17 @@ func removeSeen(dir string, below uint64) (err error) {
 	return err
 }
 
-func (l *seen) remove(below uint64) error { return removeSeen(l.dir, below) }
+func (l *seen) remove(below uint64) error { return removeSeen(l.dir, l.prefix, below) }
 
 // replay observes again what an earlier life did, from a file on, up to what the journal has: what is behind next comes
 // again from the ring. Records are lent for the call.
 func (l *seen) replay(from, next uint64, observe func(*pdp.Record)) {
-	for _, n := range seenFiles(l.dir) {
+	for _, n := range seenFiles(l.dir, l.prefix) {
 		l.number = max(l.number, n)
 		if n < from {
 			continue
 		}
-		err := l.read(filepath.Join(l.dir, seenPrefix+strconv.FormatUint(n, 10)), next, observe)
+		err := l.read(filepath.Join(l.dir, l.prefix+strconv.FormatUint(n, 10)), next, observe)
 		if err != nil {
 			l.log.Warn().Err(err).Msg("a part of what detection observed last cannot be read")
 		}
@@ -238,7 +240,7 @@ func (l *seen) read(path string, next uint64, observe func(*pdp.Record)) error {
 	if _, err := io.ReadFull(r, head); err != nil || string(head[:len(seenMagic)]) != seenMagic {
 		return fmt.Errorf("%w: %s: no such file", errSeen, filepath.Base(path))
 	}
-	aead, err := newAEAD(l.secret, head[len(seenMagic):], "thymus "+seenPrefix)
+	aead, err := newAEAD(l.secret, head[len(seenMagic):], "thymus "+l.prefix)
 	if err != nil {
 		return err
 	}

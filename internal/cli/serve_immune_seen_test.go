@@ -22,7 +22,7 @@ type watch struct {
 }
 
 func (w *watch) open(secret string) *seen {
-	return &seen{dir: w.dir, secret: []byte(secret), log: zerolog.New(&w.said)}
+	return &seen{dir: w.dir, prefix: seenPrefix, secret: []byte(secret), log: zerolog.New(&w.said)}
 }
 
 func (w *watch) file(n int) string { return filepath.Join(w.dir, fmt.Sprint(seenPrefix, n)) }
@@ -86,8 +86,8 @@ func TestWhatWasObservedIsObservedAgain(t *testing.T) {
 	if got := w.replay("another", 0, 30); got != nil || !strings.Contains(w.said.String(), "sealed") {
 		t.Errorf("another key: %q, said %s", got, w.said.String())
 	}
-	if err := l.remove(1); err != nil || !slices.Equal(seenFiles(w.dir), []uint64{1}) {
-		t.Errorf("%v are left, %v", seenFiles(w.dir), err)
+	if err := l.remove(1); err != nil || !slices.Equal(seenFiles(w.dir, seenPrefix), []uint64{1}) {
+		t.Errorf("%v are left, %v", seenFiles(w.dir, seenPrefix), err)
 	}
 }
 

@@ -44,11 +44,12 @@ const (
 	typeEvaluated    = "policy.evaluated"
 	faultSentence    = "Evaluation error - denied: "
 	deadlineSentence = "the deadline passed"
+	pathSentence     = "the path is ambiguous" // then raw and canonical path differ
 )
 
 // ReadEvaluated makes a record of a line of the journal, as far as the detectors look at records; false for an event
-// of another type. What events do not say is not there: that a path differs is known only where the event holds the
-// input, and a dry run not at all. What r holds may share the line's memory. An error says that the line is no such event.
+// of another type. What events do not say is not there: that a path differs is known where the event holds the input,
+// or the path was refused as ambiguous, and a dry run not at all. What r holds may share the line's memory. An error says that the line is no such event.
 func ReadEvaluated(line []byte, r *pdp.Record) (bool, error) {
 	var f fields
 	c := cursor{b: line}
@@ -82,8 +83,11 @@ func ReadEvaluated(line []byte, r *pdp.Record) (bool, error) {
 	}
 	if cause, ok := strings.CutPrefix(r.Reason, faultSentence); ok && !r.Flags.Has(pdp.FlagMatched) && !r.Flags.Has(pdp.FlagAllowed) {
 		r.Fault = pdp.FaultInternal
-		if cause == deadlineSentence {
+		switch cause {
+		case deadlineSentence:
 			r.Fault = pdp.FaultDeadline
+		case pathSentence:
+			r.Flags |= pdp.FlagPathDiffers
 		}
 	}
 	return true, nil

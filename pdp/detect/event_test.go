@@ -44,6 +44,16 @@ func TestAnEventIsReadBackIntoItsRecord(t *testing.T) {
 			failed(pdp.FaultInternal)(r)
 			r.Reason = "Evaluation error - denied: two values"
 		},
+		"refused as ambiguous": func(r *pdp.Record) {
+			failed(pdp.FaultInternal)(r)
+			r.Flags |= pdp.FlagPathDiffers
+			r.Reason = "Evaluation error - denied: the path is ambiguous"
+		},
+		"a rule that speaks of ambiguity": func(r *pdp.Record) {
+			denied(r)
+			r.Policy, r.Rule, r.Flags = "p", "r", r.Flags|pdp.FlagMatched
+			r.Reason = "Evaluation error - denied: the path is ambiguous"
+		},
 		"a rule that speaks like a failure": func(r *pdp.Record) {
 			denied(r)
 			r.Policy, r.Rule, r.Flags = "p", "r", r.Flags|pdp.FlagMatched
