@@ -60,13 +60,19 @@ func Client(t testing.TB, tr *http.Transport) *http.Client {
 	return &http.Client{Transport: tr, Timeout: time.Minute}
 }
 
-// Write writes a file that is this user's alone, and makes the folders above it.
+// Write writes a file that is this user's alone, and makes the folders above it. Who watches the file sees the old text or
+// the new, and no half of it.
 func Write(t testing.TB, path, text string) {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		t.Fatal(err)
+	next := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".next")
+	err := os.MkdirAll(filepath.Dir(path), 0o700)
+	if err == nil {
+		err = os.WriteFile(next, []byte(text), 0o600)
 	}
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	if err == nil {
+		err = os.Rename(next, path)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 }

@@ -59,7 +59,7 @@ func (r *Redis) Start() {
 	_, port, _ := net.SplitHostPort(r.Addr)
 	r.life = Listen(r.t, r.Addr, exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", r.dir,
 		"--appendonly", "yes", "--appendfsync", "always", "--save", "", "--daemonize", "no"))
-	Eventually(r.t, 10*time.Second, "redis answers", func() bool { // it listens before it has read its file
+	Eventually(r.t, 30*time.Second, "redis answers", func() bool { // it listens before it has read its file
 		c, err := net.Dial("tcp", r.Addr)
 		if err != nil {
 			return false
