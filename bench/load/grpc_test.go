@@ -60,9 +60,9 @@ func TestGRPCIsAsked(t *testing.T) {
 		e := serveGRPC(t, byName)
 		bob := question(false)
 		bob.Subject = "bob"
-		r := run(t, load.Options{Endpoint: e, Target: load.GRPC, Calls: calls(t, load.GRPC, e, true, question(true), bob), Connections: 4,
-			Duration: time.Second, Portable: portable})
-		if r.OK < 500 || r.OK != r.Sent || r.Reconnects > 0 {
+		r := enough(t, load.Options{Endpoint: e, Target: load.GRPC, Calls: calls(t, load.GRPC, e, true, question(true), bob), Connections: 4,
+			Duration: time.Second, Portable: portable}, 500)
+		if r.OK != r.Sent || r.Reconnects > 0 {
 			t.Errorf("%+v", r)
 		}
 	})
@@ -81,7 +81,7 @@ func TestGRPCFaultsAreTold(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := serveGRPC(t, c.check)
-			r := run(t, load.Options{Endpoint: e, Target: load.GRPC, Calls: calls(t, load.GRPC, e, true, question(false)), Connections: 2,
+			r := whole(t, load.Options{Endpoint: e, Target: load.GRPC, Calls: calls(t, load.GRPC, e, true, question(false)), Connections: 2,
 				Rate: 200, Duration: 200 * time.Millisecond})
 			if c.want(r) != 40 || r.Asked != 40 {
 				t.Errorf("%+v", r)
@@ -97,7 +97,7 @@ func TestGRPCOutlivesWhatWindowsHold(t *testing.T) {
 	})
 	q := question(true)
 	q.Resource = "/" + string(make([]byte, 15_000))
-	r := run(t, load.Options{Endpoint: e, Target: load.GRPC, Calls: calls(t, load.GRPC, e, true, q), Connections: 1, Rate: 200,
+	r := whole(t, load.Options{Endpoint: e, Target: load.GRPC, Calls: calls(t, load.GRPC, e, true, q), Connections: 1, Rate: 200,
 		Duration: 2 * time.Second})
 	if r.OK != 400 {
 		t.Errorf("%+v", r)
@@ -106,7 +106,7 @@ func TestGRPCOutlivesWhatWindowsHold(t *testing.T) {
 
 func TestGRPCConnectionsThatAgeAreOpenedAgain(t *testing.T) {
 	e := serveGRPC(t, byName, grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: 50 * time.Millisecond}))
-	r := run(t, load.Options{Endpoint: e, Target: load.GRPC, Calls: calls(t, load.GRPC, e, true, question(true)), Connections: 2, Rate: 500,
+	r := whole(t, load.Options{Endpoint: e, Target: load.GRPC, Calls: calls(t, load.GRPC, e, true, question(true)), Connections: 2, Rate: 500,
 		Duration: time.Second})
 	if r.Asked != 500 || r.Reconnects < 4 || r.OK < 490 {
 		t.Errorf("%+v", r)
