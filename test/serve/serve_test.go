@@ -89,7 +89,7 @@ func TestStateIsKeptAndOneProcessHasIt(t *testing.T) {
 	}
 	instance := p.Ready["instance"]
 	p.Signal(syscall.SIGTERM)
-	if code := p.Ends(10 * time.Second); code != 0 {
+	if code := p.Ends(30 * time.Second); code != 0 {
 		t.Fatalf("exit %d", code)
 	}
 	if again := startIn(t, dir); again.Ready["instance"] != instance {
@@ -170,6 +170,7 @@ func TestDrain(t *testing.T) {
 		}
 	}
 	const inFlight = 3
+	open := p.metric(c, "thymus_connections")
 	answers := make(chan harness.Answer, inFlight)
 	for range inFlight {
 		go func() {
@@ -182,20 +183,16 @@ func TestDrain(t *testing.T) {
 	}
 	idle := client(t)
 	p.do(idle, "GET", p.URL("data")+"/healthz", "")
-	p.Signal(syscall.SIGTERM)
-	harness.Eventually(t, 3*time.Second, "readiness fails", func() bool {
-		a, err := harness.Ask(c, "GET", p.URL("management")+"/readyz", "")
-		return err == nil && a.Status == 503 && strings.Contains(a.Body, "going away")
+	harness.Eventually(t, 30*time.Second, "all have been heard", func() bool {
+		return len(answers) > 0 || p.metric(c, "thymus_connections") >= open+inFlight+1
 	})
-	if a, err := harness.Ask(c, "POST", p.URL("data")+"/v1/evaluate", admin); err != nil || a.Status != 200 {
-		t.Fatalf("a decision during the drain delay: %v %d", err, a.Status)
-	}
+	p.Signal(syscall.SIGTERM)
 	for range inFlight {
 		if a := <-answers; a.Status != 200 || !strings.Contains(a.Body, "after_all") {
 			t.Errorf("in flight: %d %s", a.Status, a.Body)
 		}
 	}
-	if code := p.Ends(10 * time.Second); code != 0 {
+	if code := p.Ends(30 * time.Second); code != 0 {
 		t.Fatalf("exit %d\n%s", code, p.Log())
 	}
 	if _, err := harness.Ask(idle, "GET", p.URL("data")+"/healthz", ""); err == nil {
@@ -203,16 +200,23 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-func TestASecondSignalEndsAtOnce(t *testing.T) {
-	p := start(t, "--set", "data.drain_delay=10s")
+// The delay is far longer than a machine may take to get round to things.
+func TestWhileItDrainsOnlyReadinessFailsAndASecondSignalEndsAtOnce(t *testing.T) {
+	p := start(t, "--set", "data.drain_delay=10m")
 	p.Signal(syscall.SIGTERM)
 	c := client(t)
-	harness.Eventually(t, 3*time.Second, "readiness fails", func() bool {
-		return p.do(c, "GET", p.URL("data")+"/readyz", "").Status == 503
-	})
+	for _, plane := range []string{"data", "management"} {
+		harness.Eventually(t, 30*time.Second, plane+": readiness fails", func() bool {
+			a, err := harness.Ask(c, "GET", p.URL(plane)+"/readyz", "")
+			return err == nil && a.Status == 503 && strings.Contains(a.Body, "going away")
+		})
+	}
+	if a, err := harness.Ask(c, "POST", p.URL("data")+"/v1/evaluate", admin); err != nil || a.Status != 200 {
+		t.Fatalf("a decision during the drain delay: %v %d", err, a.Status)
+	}
 	begin := time.Now()
 	p.Signal(syscall.SIGINT)
-	if code := p.Ends(3 * time.Second); code == 0 || time.Since(begin) > 2*time.Second {
+	if code := p.Ends(time.Minute); code == 0 {
 		t.Fatalf("exit %d after %s", code, time.Since(begin))
 	}
 }
@@ -255,7 +259,7 @@ func TestTheManagementTokenMayBeRotated(t *testing.T) {
 		t.Fatalf("got %d", got)
 	}
 	harness.Write(t, file, "another-one\n")
-	harness.Eventually(t, 5*time.Second, "the change is said", func() bool { return strings.Contains(p.Log(), "changed file taken") })
+	harness.Eventually(t, 30*time.Second, "the change is said", func() bool { return strings.Contains(p.Log(), "changed file taken") })
 	if got := info("another-one"); got != http.StatusOK {
 		t.Fatalf("the new token gets %d", got)
 	}

@@ -42,7 +42,7 @@ func TestTLSNamesThePeerAndRotates(t *testing.T) {
 		t.Fatal(a.Body)
 	}
 	rotate("two")
-	harness.Eventually(t, 5*time.Second, "the second certificate is shown", func() bool {
+	harness.Eventually(t, 30*time.Second, "the second certificate is shown", func() bool {
 		c, err := tls.Dial("tcp", p.Addr("data"), as("x", ""))
 		if err != nil {
 			return false
