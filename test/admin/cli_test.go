@@ -173,7 +173,7 @@ func TestAStoredPolicyThatKeepsASidecarFromStartingIsTakenOut(t *testing.T) {
 	if ok, rule := s.decide(buy); !ok || rule != "file" {
 		t.Fatalf("%t by %q", ok, rule)
 	}
-	harness.Eventually(t, 5*time.Second, "the event of what was taken out", func() bool { return len(s.events("policy.deleted")) == 1 })
+	harness.Eventually(t, 30*time.Second, "the event of what was taken out", func() bool { return len(s.events("policy.deleted")) == 1 })
 	if a := s.must(200, "GET", "/v1/policies/spending/revisions", ""); !strings.Contains(a.Body, `"updated_by":"offline"`) {
 		t.Fatal(a.Body)
 	}

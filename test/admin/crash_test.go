@@ -72,7 +72,7 @@ func TestKillDuringAWriteLeavesTheOldRevisionOrTheNew(t *testing.T) {
 				total += int(s.must(200, "GET", fmt.Sprintf("/v1/policies/p%d", p), "").Field("revision").(float64))
 			}
 		}
-		harness.Eventually(t, 10*time.Second, fmt.Sprintf("an event for each of %d revisions", total), func() bool {
+		harness.Eventually(t, 30*time.Second, fmt.Sprintf("an event for each of %d revisions", total), func() bool {
 			return len(s.events("policy.created"))+len(s.events("policy.updated")) >= total
 		})
 		ids := map[string]bool{}
