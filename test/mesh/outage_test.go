@@ -5,8 +5,11 @@ package mesh_test
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"thymus/test/harness"
 )
 
 // Thymus is killed and started again while all proxies are asked: what is to be denied never passes, what is to pass is
@@ -16,7 +19,7 @@ func TestAnOutageUnderLoadLetsNothingThrough(t *testing.T) {
 	type lanes struct {
 		road
 		*lane
-		refused, right, after int
+		refused, right, after atomic.Int64
 	}
 	var all []*lanes
 	for _, r := range everybody() {
@@ -33,7 +36,7 @@ func TestAnOutageUnderLoadLetsNothingThrough(t *testing.T) {
 				switch {
 				case err != nil: // the proxy closed the connection: no answer is no permit
 					l.close()
-					l.refused++
+					l.refused.Add(1)
 				case got.app != nil && !q.passes:
 					t.Errorf("%s: %s %s passed", l.name, q.method, q.target)
 					return
@@ -41,17 +44,17 @@ func TestAnOutageUnderLoadLetsNothingThrough(t *testing.T) {
 					t.Errorf("%s: %s %s: %+v", l.name, q.method, q.target, got)
 					return
 				case q.passes && got.app == nil:
-					l.refused++
+					l.refused.Add(1)
 				case q.passes:
-					if l.right++; l.refused > 0 {
-						l.after++
+					if l.right.Add(1); l.refused.Load() > 0 {
+						l.after.Add(1)
 					}
 				}
 				select {
 				case <-ends:
 					return
 				case <-back:
-					if l.after > 20 {
+					if l.after.Load() > 20 {
 						return
 					}
 				default:
@@ -59,19 +62,36 @@ func TestAnOutageUnderLoadLetsNothingThrough(t *testing.T) {
 			}
 		})
 	}
+	// each waits until something has happened once more to everybody: how soon is the machine's business.
+	each := func(what string, count func(l *lanes) int64) {
+		before := make([]int64, len(all))
+		for i, l := range all {
+			before[i] = count(l)
+		}
+		harness.Eventually(t, time.Minute, what, func() bool {
+			for i, l := range all {
+				if count(l) == before[i] {
+					return t.Failed() // who has failed asks no more
+				}
+			}
+			return true
+		})
+	}
 	for range 2 {
-		time.Sleep(300 * time.Millisecond) // all goes well for a while
+		time.Sleep(300 * time.Millisecond) // all goes well for a while, at least
+		each("each passes", func(l *lanes) int64 { return l.right.Load() })
 		s.life.Kill()
 		time.Sleep(300 * time.Millisecond) // and for a while nobody is there
+		each("each is refused", func(l *lanes) int64 { return l.refused.Load() })
 		s.start()
 	}
 	close(back)
-	late := time.AfterFunc(20*time.Second, func() { close(ends) })
+	late := time.AfterFunc(time.Minute, func() { close(ends) })
 	wg.Wait()
 	late.Stop()
 	for _, l := range all {
-		if l.refused == 0 || l.right == 0 || l.after <= 20 {
-			t.Errorf("%s: %d refused, %d passed, %d of them after the outage began", l.name, l.refused, l.right, l.after)
+		if refused, right, after := l.refused.Load(), l.right.Load(), l.after.Load(); refused == 0 || right == 0 || after <= 20 {
+			t.Errorf("%s: %d refused, %d passed, %d of them after the outage began", l.name, refused, right, after)
 		}
 	}
 }
