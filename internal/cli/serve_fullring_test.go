@@ -49,7 +49,7 @@ func TestAStartTakesUpAFullRing(t *testing.T) {
 	r.Close()
 
 	s = life(t, settings...)
-	for end := time.Now().Add(10 * time.Second); !s.recording.Room(pdp.ClassAdmin); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); !s.recording.Room(pdp.ClassAdmin); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the ring stays full")
 		}

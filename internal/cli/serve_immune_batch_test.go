@@ -24,7 +24,7 @@ func TestWhatIsFoundIsJournaledWithItsCause(t *testing.T) {
 			// batch gives the lines that the journal holds beyond those that were read, and waits for some.
 			batch := func() (out []string) {
 				var c journal.Chunk
-				for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+				for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
 					ok, err := r.Next(&c)
 					switch {
 					case err != nil:

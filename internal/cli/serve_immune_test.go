@@ -23,7 +23,8 @@ import (
 )
 
 // life opens everything that serve opens, without letting callers in: what is measured is the way of a record through
-// ring, pump, journal, detection, store and back into the engine.
+// ring, pump, journal, detection, store and back into the engine. Its deadline is long: a machine that stands still for as
+// long as the default denies what is allowed.
 func life(t testing.TB, settings ...string) *sidecar {
 	t.Helper()
 	dir := t.TempDir()
@@ -36,7 +37,7 @@ func life(t testing.TB, settings ...string) *sidecar {
 		t.Cleanup(func() { _ = os.RemoveAll(ring) })
 	}
 	var set []config.Assignment
-	for _, kv := range append([]string{"dir=" + dir, "events.ring.path=" + ring, "data.listen=127.0.0.1:0", "management.listen="}, settings...) {
+	for _, kv := range append([]string{"dir=" + dir, "events.ring.path=" + ring, "data.listen=127.0.0.1:0", "management.listen=", "data.deadline=10s"}, settings...) {
 		k, v, _ := strings.Cut(kv, "=")
 		set = append(set, config.Assignment{Key: k, Values: []string{v}, Text: true})
 	}
@@ -130,7 +131,7 @@ func TestQuarantineUnderLoad(t *testing.T) {
 			if _, yes := s.stored.quarantine.Quarantined("agent", who); yes {
 				break
 			}
-			if time.Since(last) > 5*time.Second {
+			if time.Since(last) > 30*time.Second {
 				t.Fatalf("%s is not quarantined", who)
 			}
 			time.Sleep(50 * time.Microsecond)
@@ -221,9 +222,14 @@ func TestBrownOutLeavesPlainAllowsOutAndCountsThem(t *testing.T) {
 			for s.recording.Pressure().Ring < 68 {
 				s.decide(t, "a", "nobody", "read", "item") // a denial
 			}
-			for end := time.Now().Add(5 * time.Second); s.immunity.brown.Level() != c.level; time.Sleep(time.Millisecond) {
+			said := func() []immune.Event {
+				items, _ := s.stored.immune.Recent(5, 0, 10)
+				return slices.DeleteFunc(items, func(e immune.Event) bool { return e.Module == "ring_pressure" }) // the detector's, once a second
+			}
+			// A level is applied after it is there, and said last of all.
+			for end := time.Now().Add(30 * time.Second); s.immunity.brown.Level() != c.level || (len(said()) > 0) != (c.level > 0); time.Sleep(time.Millisecond) {
 				if time.Now().After(end) {
-					t.Fatalf("level %d", s.immunity.brown.Level())
+					t.Fatalf("level %d, said %+v", s.immunity.brown.Level(), said())
 				}
 			}
 			before := e.ring.Shed()
@@ -252,9 +258,7 @@ func TestBrownOutLeavesPlainAllowsOutAndCountsThem(t *testing.T) {
 			if acts := c.level > 0 && c.name != "observe"; p.BrownOut != acts || acts != (len(p.Actions) == 1) {
 				t.Errorf("%+v", p)
 			}
-			items, _ := s.stored.immune.Recent(5, 0, 10)
-			items = slices.DeleteFunc(items, func(e immune.Event) bool { return e.Module == "ring_pressure" }) // the detector's, once a second
-			if (len(items) > 0) != (c.level > 0) {
+			if items := said(); (len(items) > 0) != (c.level > 0) {
 				t.Errorf("events %+v", items)
 			}
 		})
@@ -273,7 +277,7 @@ func TestASubjectOfAnyNameIsAThreat(t *testing.T) {
 			for j := range 10 {
 				s.decide(t, id, "nobody", "open", fmt.Sprintf("vault/%d", j))
 			}
-			for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 				all, _, err := s.stored.threats.List(context.Background(), threat.Filter{}, "", 10)
 				if err == nil && slices.ContainsFunc(all, func(x threat.Threat) bool { return x.Source == id }) {
 					return
