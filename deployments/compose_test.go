@@ -78,7 +78,8 @@ func TestComposesEnvoyAndThymusWorkTogether(t *testing.T) {
 	text := read(t, project.Services["envoy"].mounts()[inside])
 	config := filepath.Join(run, "envoy.yaml")
 	write(t, config, strings.NewReplacer("/run/thymus", run, "address: 0.0.0.0, port_value: 10000", "address: 127.0.0.1, port_value: "+ingress,
-		"port_value: 9901", "port_value: "+harness.FreePort(t), "port_value: 8080", "port_value: "+app).Replace(text))
+		"port_value: 9901", "port_value: "+harness.FreePort(t), "port_value: 8080", "port_value: "+app,
+		"timeout: 0.25s", "timeout: 10s").Replace(text)) // a machine that stands still for longer is refused, and rightly
 	var argv []string
 	for _, w := range project.Services["envoy"].Command.([]any) {
 		argv = append(argv, strings.ReplaceAll(w.(string), inside, config))

@@ -99,7 +99,7 @@ func TestThePodsThymusStartsAndSeesAConfigMapChange(t *testing.T) {
 		changed[name] = strings.ReplaceAll(text, "/admin/", "/other/")
 	}
 	mount(t, dir+"/etc/thymus/policies", "2026_02", changed)
-	harness.Eventually(t, 5*time.Second, "the change is seen", func() bool { return strings.Contains(ask(), `"allowed":true`) })
+	harness.Eventually(t, 30*time.Second, "the change is seen", func() bool { return strings.Contains(ask(), `"allowed":true`) })
 }
 
 func TestTheDemoPoliciesDoWhatTheySay(t *testing.T) {
