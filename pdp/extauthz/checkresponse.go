@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"thymus/pdp"
 )
@@ -18,7 +19,9 @@ import (
 //	4 dynamic_metadata (google.protobuf.Struct)
 //
 // A header is {1 header {1 key, 2 value} | 2 append {1 value}}: append is always said, because what Envoy takes its
-// absence for depends on the place and has changed.
+// absence for depends on the place and has changed. To the upstream a header replaces the client's, and further values of
+// a list are appended. What goes to the client stands beside what the application said (true in 6), and in a denial Envoy
+// writes each header that does not say append, repeated ones too, and loses those that do.
 
 const permissionDenied = 7 // google.rpc.Code
 
@@ -46,6 +49,14 @@ func appendField[T ~string | ~[]byte](dst []byte, num int, s T) []byte {
 	dst = append(dst, byte(num<<3|wireBytes))
 	dst = binary.AppendUvarint(dst, uint64(len(s)))
 	return append(dst, s...)
+}
+
+// appendText is appendField for what a policy wrote, which need not be UTF-8: Envoy reads no message with such a text.
+func appendText(dst []byte, num int, s string) []byte {
+	if !validText(s) {
+		s = strings.ToValidUTF8(s, "\ufffd")
+	}
+	return appendField(dst, num, s)
 }
 
 func appendVarint(dst []byte, num int, v uint64) []byte {
@@ -90,12 +101,12 @@ func (t *turn) appendResponse(dst []byte) []byte {
 func (t *turn) appendDenied(dst []byte) []byte {
 	dst, at := open(dst, 2)
 	headers := t.headers[:0]
-	status, body := t.denial(func(name, value string, more bool) { headers = appendHeader(headers, 2, name, value, more) })
+	status, body := t.denial(func(name, value string, _ bool) { headers = appendHeader(headers, 2, name, value, false) }, anyStatus)
 	t.frame, t.headers = body, headers
 	dst, code := open(dst, 1)
 	dst = shut(appendVarint(dst, 1, uint64(status)), code)
 	dst = append(dst, headers...)
-	dst = appendField(dst, 3, body)
+	dst = appendText(dst, 3, lend(body))
 	return shut(dst, at)
 }
 
@@ -108,10 +119,10 @@ func (t *turn) appendOK(dst []byte) []byte {
 	for _, name := range names {
 		dst = appendField(dst, 5, name)
 	}
-	t.downstream(func(name, value string, more bool) { dst = appendHeader(dst, 6, name, value, more) })
+	t.downstream(func(name, value string, _ bool) { dst = appendHeader(dst, 6, name, value, true) })
 	if o := &t.object; o.doc != nil {
 		eachHeader(o.doc, o.setQuery, func(key, value string, _ bool) { dst = appendPair(dst, 7, queryPart(key), queryPart(value)) })
-		eachString(o.doc, o.removeQuery, func(key string) { dst = appendField(dst, 8, key) })
+		eachString(o.doc, o.removeQuery, func(key string) { dst = appendText(dst, 8, key) })
 	}
 	return shut(dst, at)
 }
@@ -151,14 +162,14 @@ func appendMember(dst []byte, key, value string) []byte {
 	dst, at := open(dst, 1)
 	dst = appendField(dst, 1, key)
 	dst, v := open(dst, 2)
-	dst = shut(appendField(dst, 3, value), v)
+	dst = shut(appendText(dst, 3, value), v)
 	return shut(dst, at)
 }
 
 // appendEntry appends an entry of a Struct from the member at index i.
 func appendEntry(dst []byte, d *pdp.Doc, i int32) []byte {
 	dst, at := open(dst, 1)
-	dst = appendField(dst, 1, d.Str(d.Nodes[i].Key))
+	dst = appendText(dst, 1, d.Str(d.Nodes[i].Key))
 	return shut(appendDynamic(dst, 2, d, i), at)
 }
 
@@ -176,7 +187,7 @@ func appendDynamic(dst []byte, num int, d *pdp.Doc, i int32) []byte {
 		}
 		dst = binary.LittleEndian.AppendUint64(append(dst, 2<<3|wireFixed8), math.Float64bits(f))
 	case pdp.String:
-		dst = appendField(dst, 3, d.Str(n.Val))
+		dst = appendText(dst, 3, d.Str(n.Val))
 	case pdp.True:
 		dst = appendVarint(dst, 4, 1)
 	case pdp.False:

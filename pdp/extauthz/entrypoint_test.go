@@ -2,10 +2,12 @@ package extauthz_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	auth "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/encoding/gzip"
@@ -77,6 +79,74 @@ func TestAnEntrypointAnswersAsWithOpaEnvoyPlugin(t *testing.T) {
 	for _, path := range []string{"/status", "/badheader", "/noallowed", "/string", "/else"} {
 		if d := r.check(get(path)); !denied(d) || d.GetDeniedResponse().GetStatus().GetCode() != 403 {
 			t.Errorf("%s: %v", path, d)
+		}
+	}
+}
+
+// Envoy adds to what the application answers only what says append, and to a denial only what does not.
+func TestWhatIsSaidToTheClientIsSaidWithEveryValue(t *testing.T) {
+	r := start(t, `package e
+said := {"x-list": ["a", "b"], "x-one": "1"}
+allow := {"allowed": true, "response_headers_to_add": said} if input.parsed_path[0] == "yes"
+allow := {"allowed": false, "headers": said} if input.parsed_path[0] == "no"
+`, entrypoint("e/allow"))
+	for _, c := range []struct {
+		path    string
+		headers []*core.HeaderValueOption
+		adds    bool
+	}{
+		{"/yes", r.check(get("/yes")).GetOkResponse().GetResponseHeadersToAdd(), true},
+		{"/no", r.check(get("/no")).GetDeniedResponse().GetHeaders(), false},
+	} {
+		var values []string
+		for _, h := range c.headers {
+			if strings.HasPrefix(h.GetHeader().GetKey(), "x-") {
+				values = append(values, h.GetHeader().GetValue())
+			}
+			if a := h.GetAppend(); a == nil || a.GetValue() != c.adds { //nolint:staticcheck // it is what Envoy of every version reads
+				t.Errorf("%s: %s says append %v", c.path, h.GetHeader().GetKey(), a)
+			}
+		}
+		if slices.Sort(values); !slices.Equal(values, []string{"1", "a", "b"}) {
+			t.Errorf("%s: %q", c.path, values)
+		}
+	}
+}
+
+// What Envoy cannot read is an error to it, and it may be told to let those pass.
+func TestWhateverAPolicySaysTheAnswerIsOneThatEnvoyReads(t *testing.T) {
+	const torn = "torn := base64.decode(\"YfRi\")\n" // three bytes that are no UTF-8
+	for name, value := range map[string]string{
+		"a body":                `{"allowed": false, "body": torn}`,
+		"a reason":              `{"allowed": false, "reason": torn}`,
+		"a reason's code":       `{"allowed": false, "reason_code": torn}`,
+		"metadata":              `{"allowed": false, "dynamic_metadata": {"a": [torn]}}`,
+		"a name in metadata":    `{"allowed": false, "dynamic_metadata": {torn: "a"}}`,
+		"a header":              `{"allowed": false, "headers": {"x-a": torn}}`,
+		"a permit's header":     `{"allowed": true, "headers": {"x-a": torn}}`,
+		"a parameter":           `{"allowed": true, "query_parameters_to_set": {torn: torn}}`,
+		"a parameter to remove": `{"allowed": true, "query_parameters_to_remove": [torn]}`,
+	} {
+		r := start(t, "package e\n"+torn+"allow := "+value+"\n", entrypoint("e/allow"))
+		if got := r.check(get("/x")); allowed(got) != strings.Contains(value, "true") || !allowed(got) && !denied(got) {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	r := start(t, "package policies.p\n"+torn+"deny contains {\"rule\": torn, \"name\": torn, \"reason\": torn} if true\n", func(o *extauthz.Options, _ *engine.Options, _ *rules.Options) {
+		o.ExposeReason = true
+	})
+	if got := r.check(get("/x")); !denied(got) {
+		t.Errorf("a rule: %v", got)
+	}
+}
+
+func TestMetadataIsNoDeeperThanEnvoyReads(t *testing.T) {
+	for levels, refused := range map[int]bool{32: false, 33: true, 3000: true} {
+		r := start(t, "package e\nallow := {\"allowed\": true, \"dynamic_metadata\": json.unmarshal(input.attributes.request.http.headers.deep)}\n",
+			entrypoint("e/allow"))
+		deep := strings.Repeat(`{"a":`, levels-1) + "{}" + strings.Repeat("}", levels-1)
+		if got := r.check(get("/x", "deep", deep)); denied(got) != refused || !denied(got) && !allowed(got) {
+			t.Errorf("%d levels: %v", levels, got)
 		}
 	}
 }

@@ -117,11 +117,11 @@ func (t *turn) reply(ctx *fasthttp.RequestCtx, envoy bool) {
 		}
 	}
 	if !t.answer.permit {
-		status, body := t.denial(set)
+		status, body := t.denial(func(name, value string, more bool) {
+			// Nothing stands here yet but what the entrypoint said.
+			set(name, value, more || !lowered(name, "content-type") && len(h.Peek(name)) > 0)
+		}, isDenial)
 		t.frame = body
-		if status < 300 || status > 499 {
-			status = http.StatusForbidden
-		}
 		if t.answer.d != nil { // for proxies that drop the body
 			set(headerID, t.decisionID(), false)
 		}

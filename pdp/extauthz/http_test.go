@@ -1,6 +1,7 @@
 package extauthz_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/valyala/fasthttp"
@@ -85,6 +86,29 @@ allow := {"allowed": false, "http_status": to_number(input.parsed_path[0]), "bod
 	for target, want := range map[string]int{"401": 401, "302": 302, "404": 404, "200": 403, "503": 403} {
 		if got := r.call("GET", "/ext_authz/envoy/"+target).Response.StatusCode(); got != want {
 			t.Errorf("%s is sent as %d", target, got)
+		}
+	}
+	r = start(t, `package e
+allow := {"allowed": false, "http_status": 503}
+`, entrypoint("e/allow"))
+	if got := string(r.call("GET", "/ext_authz/envoy/x").Response.Body()); !strings.Contains(got, `"title":"Forbidden","status":403`) {
+		t.Errorf("the body says another status than the one that is sent: %s", got)
+	}
+}
+
+func TestOverHTTPADeniedClientGetsEveryHeaderOfTheEntrypoint(t *testing.T) {
+	for _, headers := range []string{
+		`{"set-cookie": ["a=1", "b=2"], "www-authenticate": ["Basic", "Bearer"]}`,
+		`[{"set-cookie": "a=1", "www-authenticate": "Basic"}, {"set-cookie": "b=2", "www-authenticate": "Bearer"}]`,
+	} {
+		r := start(t, `package e
+allow := {"allowed": false, "http_status": 401, "headers": `+headers+`}
+`, entrypoint("e/allow"))
+		got := r.call("GET", "/ext_authz/forward", "X-Forwarded-Method", "GET", "X-Forwarded-Uri", "/x").Response.Header.String()
+		for _, want := range []string{"Set-Cookie: a=1\r\n", "Set-Cookie: b=2\r\n", "Www-Authenticate: Basic,Bearer\r\n"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: no %q in %s", headers, want, got)
+			}
 		}
 	}
 }

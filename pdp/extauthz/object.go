@@ -73,6 +73,9 @@ func readMembers(d *pdp.Doc, allowed bool) (o object, bad string) {
 	if o.metadata >= 0 && d.Nodes[o.metadata].Kind != pdp.Object {
 		return o, "dynamic_metadata: expected an object"
 	}
+	if o.metadata >= 0 && !isFlat(d, o.metadata, maxMetadata) {
+		return o, "dynamic_metadata: expected at most 32 levels"
+	}
 	if i := d.Path("reason_code"); i >= 0 {
 		if k := d.Nodes[i].Kind; k != pdp.String && k != pdp.Number {
 			return o, "reason_code: expected a string"
@@ -103,6 +106,26 @@ func readMembers(d *pdp.Doc, allowed bool) (o object, bad string) {
 		o.status = n
 	}
 	return o, ""
+}
+
+// maxMetadata bounds the levels of objects and arrays in dynamic metadata. A level is up to three messages of protobuf, and
+// Envoy reads no message that is nested more than a hundred deep: to it such an answer is none, which it may let pass.
+const maxMetadata = 32
+
+// isFlat says whether the node at i has at most some levels of objects and arrays, its own included.
+func isFlat(d *pdp.Doc, i int32, levels int) bool {
+	if k := d.Nodes[i].Kind; k != pdp.Object && k != pdp.Array {
+		return true
+	}
+	if levels == 0 {
+		return false
+	}
+	for c := i + 1; c < d.Nodes[i].Next; c = d.Nodes[c].Next {
+		if !isFlat(d, c, levels-1) {
+			return false
+		}
+	}
+	return true
 }
 
 // isStatus says whether Envoy knows a status (envoy.type.v3.StatusCode).

@@ -74,8 +74,15 @@ func (t *turn) downstream(f func(name, value string, more bool)) {
 	}
 }
 
-// denial calls f for each header of the answer that a denied client gets, and returns status and body.
-func (t *turn) denial(f func(name, value string, more bool)) (status int, body []byte) {
+// anyStatus are the statuses of denials by gRPC; by HTTP a proxy could take some of them for a permit or a failure.
+func anyStatus(int) bool { return true }
+
+// isDenial says whether a status is one that every proxy takes for a denial.
+func isDenial(status int) bool { return 300 <= status && status <= 499 }
+
+// denial calls f for each header of the answer that a denied client gets, and returns status and body. A status that may
+// not be sent is 403.
+func (t *turn) denial(f func(name, value string, more bool), may func(status int) bool) (status int, body []byte) {
 	status = http.StatusForbidden
 	o := &t.object
 	typed := false
@@ -87,7 +94,7 @@ func (t *turn) denial(f func(name, value string, more bool)) (status int, body [
 			typed = typed || lowered(name, "content-type")
 			f(name, t.value(value), more)
 		})
-		if o.status != 0 {
+		if o.status != 0 && may(o.status) {
 			status = o.status
 		}
 		if o.body >= 0 {

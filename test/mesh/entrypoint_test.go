@@ -40,6 +40,20 @@ allow := {"allowed": false, "http_status": 503, "body": "later"} if first == "la
 
 allow := {"allowed": false, "headers": {"content-length": "999", "x-why": "none"}} if first == "bare"
 
+allow := {"allowed": true, "response_headers_to_add": {"set-cookie": ["a=1", "b=2"], "x-client": "told"}} if first == "cookies"
+
+allow := {"allowed": true, "response_headers_to_add": [{"set-cookie": "a=1"}, {"set-cookie": "b=2"}]} if first == "cookieobjects"
+
+allow := {"allowed": false, "headers": {"set-cookie": ["a=1", "b=2"]}} if first == "nocookies"
+
+allow := {"allowed": false, "headers": [{"set-cookie": "a=1"}, {"set-cookie": "b=2"}]} if first == "nocookieobjects"
+
+allow := {"allowed": false, "dynamic_metadata": deep(30)} if first == "deep"
+
+allow := {"allowed": false, "dynamic_metadata": deep(60)} if first == "deeper"
+
+deep(n) := {"a": json.unmarshal(concat("", [concat("", ["{\"a\":" | some _ in numbers.range(1, n)]), "{}", concat("", ["}" | some _ in numbers.range(1, n)])]))}
+
 allow := {"allowed": true, "body": "not for you", "http_status": 404} if first == "permitted"
 
 allow := "allow" if first == "string"
@@ -80,7 +94,7 @@ var wrong = []string{"undefined", "string", "number", "array", "null", "noallowe
 var passAlong = []string{
 	"patterns: [{prefix: x-thymus-, ignore_case: true}]", `patterns: [{prefix: x-}]
                           allowed_client_headers_on_success:
-                            patterns: [{exact: x-client}]`,
+                            patterns: [{exact: x-client}, {exact: set-cookie}]`,
 	`effect: "%DYNAMIC_METADATA(envoy.filters.http.ext_authz:effect)%"`,
 	`team: "%DYNAMIC_METADATA(envoy.filters.http.ext_authz:team:n)%"
                           code: "%DYNAMIC_METADATA(envoy.filters.http.ext_authz:reason_code)%"`,
@@ -121,7 +135,17 @@ func TestAnEntrypointsObjectThroughEnvoy(t *testing.T) {
 				told(t, p.stopped("GET", "/"+target, ""), 403)
 			}
 			p.passes("POST", "/conflict", "")
+			cookies(t, p)
 		})
+	}
+}
+
+// An answer that Envoy cannot read is to it what no answer is, and where it is told to, it lets those pass.
+func TestADenialWithDeepMetadataIsOneThatEnvoyReads(t *testing.T) {
+	s, app := thymus(t, objects, "--set", "extauthz.entrypoint=envoy/authz/allow"), application(t)
+	p := envoys()[0].start(t, s, app, "failure_mode_allow: false", "failure_mode_allow: true")
+	for _, target := range []string{"/deep", "/deeper"} {
+		told(t, p.stopped("GET", target, ""), 403)
 	}
 }
 
@@ -130,6 +154,19 @@ func told(t *testing.T, r *reply, status int) {
 	t.Helper()
 	if r.status != status || !strings.Contains(r.body, `"decision_id":"`) || r.headers.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("%d %v %s", r.status, r.headers, r.body)
+	}
+}
+
+// cookies holds that what an entrypoint says to the client stands beside what the application says, every value of it.
+func cookies(t *testing.T, p proxy) {
+	t.Helper()
+	for target, want := range map[string][]string{
+		"/cookies": {"app=1", "a=1", "b=2"}, "/cookieobjects": {"app=1", "a=1", "b=2"},
+		"/nocookies": {"a=1", "b=2"}, "/nocookieobjects": {"a=1", "b=2"},
+	} {
+		if got := p.send("GET", target, "").headers.Values("Set-Cookie"); !slices.Equal(got, want) {
+			t.Errorf("%s: the client got %q, want %q", target, got, want)
+		}
 	}
 }
 

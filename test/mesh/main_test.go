@@ -124,6 +124,7 @@ func application(t testing.TB) (port string) {
 		}
 		b, _ := io.ReadAll(r.Body)
 		w.Header().Set("X-From", "application")
+		w.Header().Set("Set-Cookie", "app=1")
 		_ = json.NewEncoder(w).Encode(seen{r.Method, r.RequestURI, r.Host, r.Header, string(b)})
 	})}
 	go func() { _ = s.Serve(ln) }()
