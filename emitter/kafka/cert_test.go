@@ -17,10 +17,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// kafka-go ends its goroutines some time after a transport is closed; they are given that time.
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/segmentio/kafka-go.(*connPool).discover"))
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // selfSigned makes a certificate for loopback; ca is its PEM file.
 func selfSigned(t *testing.T) (ca string, cert tls.Certificate) {

@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"context"
+
 	kafka "github.com/segmentio/kafka-go"
 
 	"thymus/emitter/sink"
@@ -21,4 +23,16 @@ func BatchForTest(instance, compression string) (func([]sink.Message) ([]byte, e
 // CodecForTest is kafka-go's of that name.
 func CodecForTest(compression string) (kafka.Compression, error) {
 	return (&Options{Compression: compression}).compression()
+}
+
+// CallForTest asks for metadata with the client of the moment, as each call does, and calls between when it has it.
+func (s *Sink) CallForTest(ctx context.Context, between func()) error {
+	c, err := s.conn()
+	if err != nil {
+		return err
+	}
+	defer s.release(c)
+	between()
+	_, err = c.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{s.o.Topic}})
+	return err
 }

@@ -26,10 +26,21 @@ type Sink struct {
 	encoders    sync.Pool
 
 	mu      sync.Mutex
-	client  *kafka.Client // nil: to be made
+	client  *client // nil: to be made
 	renewed time.Time
 	closed  bool
 }
+
+// client is a kafka-go client and how many calls are using it. A call that begins after the connections were closed opens
+// others, and a goroutine of kafka-go with them that asks for metadata until the process ends: the last call of a client
+// that was given up closes them once more.
+type client struct {
+	*kafka.Client
+	users int
+	left  bool
+}
+
+func (c *client) close() { c.Transport.(*kafka.Transport).CloseIdleConnections() }
 
 // New makes a sink. It connects to nobody: that no broker answers is no reason not to start. *OptionError where an
 // option cannot be, files included.
@@ -90,8 +101,8 @@ func (s *Sink) transport() (*kafka.Transport, error) {
 
 var errClosed = errors.New("the sink is closed")
 
-// conn is the client of the moment.
-func (s *Sink) conn() (*kafka.Client, error) {
+// conn is the client of the moment, which release gives back.
+func (s *Sink) conn() (*client, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -102,21 +113,36 @@ func (s *Sink) conn() (*kafka.Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.client, s.renewed = &kafka.Client{Addr: s.addr, Transport: t}, time.Now()
+		s.client, s.renewed = &client{Client: &kafka.Client{Addr: s.addr, Transport: t}}, time.Now()
 	}
+	s.client.users++
 	return s.client, nil
+}
+
+func (s *Sink) release(c *client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.users--; c.users == 0 && c.left {
+		c.close()
+	}
 }
 
 // forget gives up a client that failed, at most twice a second. kafka-go learns of new leaders only when its metadata
 // has aged, and keeps what it knew of brokers that went away; a new client asks at once.
-func (s *Sink) forget(c *kafka.Client) {
+func (s *Sink) forget(c *client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c == nil || s.client != c || time.Since(s.renewed) < 500*time.Millisecond {
+	if s.client != c || time.Since(s.renewed) < 500*time.Millisecond {
 		return
 	}
+	s.leave()
+}
+
+// leave gives up the client of the moment.
+func (s *Sink) leave() {
+	s.client.left = true
+	s.client.close()
 	s.client = nil
-	c.Transport.(*kafka.Transport).CloseIdleConnections()
 }
 
 // Partitions asks how many there are. The answer may be as old as Options.MetadataAge.
@@ -127,6 +153,7 @@ func (s *Sink) partitions(ctx context.Context, topic string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	defer s.release(c)
 	res, err := c.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}})
 	switch {
 	case err != nil:
@@ -188,7 +215,8 @@ func (s *Sink) deliver(topic string, produce func(*kafka.Client) (*kafka.Produce
 	if err != nil {
 		return err
 	}
-	res, err := produce(c)
+	defer s.release(c)
+	res, err := produce(c.Client)
 	if err == nil && res != nil {
 		err = res.Error
 	}
@@ -208,8 +236,7 @@ func (s *Sink) Close() error {
 	defer s.mu.Unlock()
 	s.closed = true
 	if s.client != nil {
-		s.client.Transport.(*kafka.Transport).CloseIdleConnections()
-		s.client = nil
+		s.leave()
 	}
 	return nil
 }

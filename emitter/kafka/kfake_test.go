@@ -338,7 +338,7 @@ func TestPartitionsAreAdded(t *testing.T) {
 		t.Fatal(err)
 	}
 	used := map[int32]bool{}
-	for deadline := time.Now().Add(10 * time.Second); len(used) < 3 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(30 * time.Second); len(used) < 3 && time.Now().Before(deadline); {
 		r.append(100, 10)
 		r.drain(s)
 		for _, rec := range r.consume(topic, r.n) {
