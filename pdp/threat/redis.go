@@ -34,7 +34,8 @@ type RedisOptions struct {
 	// Trouble is told that Redis is away, and with nil that it is back. May be nil.
 	Trouble func(error)
 
-	limit int // tests only
+	limit int           // tests only
+	call  time.Duration // tests only; 0 is redisCall
 }
 
 // Redis is the registry that the sidecars of a fleet share. Every change compares the version that it was made from, in
@@ -70,7 +71,10 @@ func OpenRedis(o RedisOptions) (*Redis, error) {
 	if err != nil {
 		return nil, errors.New("no URL of a Redis") // the cause may hold the password
 	}
-	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout = redisCall, redisCall, redisCall
+	if o.call == 0 {
+		o.call = redisCall
+	}
+	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout = o.call, o.call, o.call
 	opt.MaxRetries, opt.ContextTimeoutEnabled, opt.DisableIdentity = -1, true, true // a save that came twice would be refused
 	opt.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	if o.Now == nil {

@@ -25,7 +25,7 @@ func (r *Redis) followLocked(ctx context.Context) error {
 	r.mu.RUnlock()
 	anew := false
 	for {
-		call, cancel := context.WithTimeout(ctx, redisCall)
+		call, cancel := context.WithTimeout(ctx, r.o.call)
 		out, err := followScript.Run(call, r.c, keys, epoch, random(), number, followAt).StringSlice()
 		cancel()
 		if err != nil {
@@ -151,7 +151,7 @@ func (r *Redis) ship(ctx context.Context) error {
 	epoch := r.epoch
 	r.mu.RUnlock()
 	for {
-		call, cancel := context.WithTimeout(ctx, redisCall)
+		call, cancel := context.WithTimeout(ctx, r.o.call)
 		entries, err := r.c.LRange(call, outbox, 0, outboxRead-1).Result()
 		cancel()
 		if err != nil || len(entries) == 0 {
@@ -160,7 +160,7 @@ func (r *Redis) ship(ctx context.Context) error {
 		if err := r.o.Store.Update(func(tx pdp.Tx) error { return owe(tx, epoch, entries) }); err != nil {
 			return err
 		}
-		call, cancel = context.WithTimeout(ctx, redisCall)
+		call, cancel = context.WithTimeout(ctx, r.o.call)
 		err = r.c.LTrim(call, outbox, int64(len(entries)), -1).Err()
 		cancel()
 		if err != nil {
