@@ -65,7 +65,16 @@ type bucketOf struct {
 
 type bucket struct {
 	rules []candidate
+	left  []leftTest
 	sub   *dispatch
+}
+
+// leftTest is a rule of a bucket that is too small to be split, with one test that the way to it has not made: where it
+// holds, rule is a candidate. It costs less than the rule's own look at the same.
+type leftTest struct {
+	load getter
+	val  val // a text
+	rule candidate
 }
 
 func (d *dispatch) find(f *frame, out []candidate) []candidate {
@@ -107,6 +116,12 @@ func (d *dispatch) find(f *frame, out []candidate) []candidate {
 
 func (b *bucket) find(f *frame, out []candidate) []candidate {
 	out = append(out, b.rules...)
+	for i := range b.left {
+		l := &b.left[i]
+		if v := l.load(f); v.kind == text && sameText(&v, &l.val) {
+			out = append(out, l.rule)
+		}
+	}
 	if b.sub != nil {
 		out = b.sub.find(f, out)
 	}
@@ -151,13 +166,33 @@ func newDispatch(m *machine, opens []opening) *dispatch {
 	return b.sub
 }
 
+// remain makes candidates of the rules of a bucket that is not split.
+func (b *bucket) remain(opens []opening, made []string) {
+	rules := b.rules[:0]
+	for _, id := range b.rules {
+		o := &opens[id]
+		i := slices.IndexFunc(o.tests, func(t test) bool { return !slices.Contains(made, t.path) })
+		if len(b.rules) >= fewRules || i < 0 || o.tests[i].prefix || len(o.tests[i].vals) != 1 || o.tests[i].vals[0].kind != text {
+			rules = append(rules, id)
+			continue
+		}
+		l := leftTest{load: o.tests[i].load, val: o.tests[i].vals[0], rule: id << 1}
+		if o.all && o.within(append(slices.Clip(made), o.tests[i].path)) {
+			l.rule++
+		}
+		b.left = append(b.left, l)
+	}
+	b.rules = rules
+	candidates(b.rules, opens, made)
+}
+
 // split sorts the numbers of rules in a bucket further, by tests of paths that are not yet used, and makes candidates of
 // those that stay.
 func (b *bucket) split(m *machine, opens []opening, used []string) {
 	ids := b.rules
 	best, values := bestTest(m, ids, opens, used)
 	if best == nil {
-		candidates(ids, opens, used)
+		b.remain(opens, used)
 		return
 	}
 	d := &dispatch{load: best.load, byStr: make(map[string]*bucket, min(values, len(ids))), byHash: map[uint64][]bucketOf{}, prefix: best.prefix}
