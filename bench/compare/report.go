@@ -17,7 +17,7 @@ func (s *settings) report(r *results) error {
 	r.glance(t)
 	t.heading("Where Thymus loses")
 	if losses := r.losses(); len(losses) > 0 {
-		t.text("Every figure of a case below in which another one that decides is better by more than 5 %% and beyond the spread of the rounds.")
+		t.text("Every figure of a case below in which another one that decides is better by more than 5 %% and beyond the spread of the rounds. Where they are asked and set in other ways is left out: those are the same programs again.")
 		t.list(losses)
 	} else {
 		t.text("In no figure of this run, which says more about what was measured than about Thymus.")
