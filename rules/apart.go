@@ -136,8 +136,9 @@ func (l *loader) part(o *Options) (apart, joined []*piece) {
 		entry.add(splitEntrypoint(o.Entrypoint), true)
 	}
 	crossed := l.crossed(all)
+	apart = make([]*piece, 0, len(all))
 	for _, p := range all {
-		path := packagePath(p.info.ID)
+		path := p.path
 		if crossed[p] || modules.touches(path) || o.Entrypoint != "" && entry.touches(path) || l.data.touches(path) || !p.compile(l.cache.tables) {
 			p.rules = nil
 			joined = append(joined, p)
@@ -150,6 +151,7 @@ func (l *loader) part(o *Options) (apart, joined []*piece) {
 
 // enabled are the structured policies that are on, by id.
 func (l *loader) enabled() (out []*piece) {
+	out = make([]*piece, 0, len(l.structs))
 	for _, p := range l.structs {
 		if p.info.Enabled {
 			out = append(out, p)

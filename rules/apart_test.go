@@ -181,6 +181,50 @@ func TestAnInputThatCannotBeReadCompilesNothing(t *testing.T) {
 	}
 }
 
+// TestASetWhoseForerunnerWasAskedForInOneIsCompiledBeforeARequestWaits asks one set for a document of all policies. The
+// next is then compiled in one by itself, and answers a call that has no time left to wait; the one behind it, since
+// nobody asked the one before, is not.
+func TestASetWhoseForerunnerWasAskedForInOneIsCompiledBeforeARequestWaits(t *testing.T) {
+	o := rules.Options{}
+	for i := range 50 {
+		id := fmt.Sprintf("p%03d", i)
+		o.Extra = append(o.Extra, stored(id, small(id, i)))
+	}
+	ld := rules.NewLoader()
+	load := func(n int) *rules.Set {
+		o.Extra[0] = stored("p000", small("p000", 1000+n))
+		set, err := ld.Load(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return set
+	}
+	ask := func(set *rules.Set, b *pdp.Budget) (string, *pdp.Result) {
+		var r pdp.Result
+		set.Snapshot.Eval.Value(set.Snapshot.Eval.Query([]string{"policies"}), tape(t, benchInput), false, b, &r)
+		return string(r.Out.AppendJSON(nil, 0)), &r
+	}
+	first := load(0)
+	if got, r := ask(first, nil); !r.Defined || ld.Stats().Wholes != 1 {
+		t.Fatal(got, faultTexts(r), ld.Stats())
+	}
+	second := load(1)
+	for start := time.Now(); !rules.CompiledInOne(second); time.Sleep(time.Millisecond) {
+		if time.Since(start) > time.Minute {
+			t.Fatal("the second set is not compiled in one")
+		}
+	}
+	third := load(2)
+	if rules.CompilesInOne(third) || ld.Stats().Wholes != 2 {
+		t.Errorf("a third was begun, of whose forerunner nobody asked: %+v", ld.Stats())
+	}
+	got, r := ask(second, nil)
+	if want, _ := ask(load(1), nil); !r.Defined || got != want {
+		t.Errorf("%s, %v, want %s", got, faultTexts(r), want)
+	}
+	runtime.KeepAlive(first)
+}
+
 // TestSetsThatWereReplacedAreNotCompiledInOne asks each of many sets for a document that only everything in one answers,
 // and gives up at once: what is compiled is the first, perhaps one that came meanwhile, and the last.
 func TestSetsThatWereReplacedAreNotCompiledInOne(t *testing.T) {

@@ -2,7 +2,6 @@ package rules
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -116,12 +115,13 @@ func neutralise(m *ast.Module, line int) bool {
 	return true
 }
 
-func uniqueGuards(gs []guard) []guard {
-	seen := map[string]bool{}
-	return slices.DeleteFunc(gs, func(g guard) bool {
-		key := string(g.class) + "\x00" + strings.Join(g.path, "\x00")
-		was := seen[key]
-		seen[key] = true
-		return was
-	})
+// uniqueGuards appends the guards that were not seen yet.
+func uniqueGuards(to, gs []guard, seen map[string]bool) []guard {
+	for i := range gs {
+		if g := &gs[i]; !seen[g.key] {
+			seen[g.key] = true
+			to = append(to, *g)
+		}
+	}
+	return to
 }

@@ -43,3 +43,9 @@ func GiveWrongNative(set, wrong *Set) error {
 
 // PlaceName is how the reasons of decisions call a file.
 func PlaceName(file string) string { return placeName(file) }
+
+// Sorter is sorter.
+type Sorter = sorter
+
+// Sort is sort.
+func (c *sorter) Sort(list []string) []string { return c.sort(list) }

@@ -43,7 +43,7 @@ func generate(p *structured, notes bool) *generated {
 	g.helpers()
 	out := &generated{text: g.out.Bytes(), lines: g.lines}
 	for _, o := range g.oddOrder {
-		out.guard = append(out.guard, guard{path: o.path, class: o.class})
+		out.guard = append(out.guard, newGuard(o.path, o.class))
 	}
 	return out
 }

@@ -48,12 +48,13 @@ type loader struct {
 
 	modules  []*regoFile
 	structs  []*piece
+	inOrder  []*piece // as they were read
 	files    []*dataFile
 	data     *dataTree // once settled
 	digests  []string
 	forced   map[string]bool   // Rego policies that their Source disables
 	fixed    map[string]string // ids that a Source claims, to its origin
-	policies []PolicyInfo      // once settled
+	policies []*PolicyInfo     // once settled
 }
 
 func (l *loader) file(f *file) {
@@ -61,7 +62,7 @@ func (l *loader) file(f *file) {
 	case f.test && !l.tests:
 	case f.ext == ".rego":
 		if m := l.rego(f.name, f.text); m != nil {
-			l.digest("rego", m.digest)
+			l.digest("rego", &m.kept)
 		}
 	default:
 		l.document(f)
@@ -87,8 +88,8 @@ func (l *loader) rego(name string, text []byte) *regoFile {
 
 // document takes a JSON or YAML file: a structured policy, or data.
 func (l *loader) document(f *file) {
-	if p := l.cache.pieces[f.name]; p != nil && !p.disabled && p.is(f.text, l.cache.turn) {
-		l.digest("policy", p.digest)
+	if p := l.cache.piece(f.name); p != nil && !p.disabled && p.is(f.text, l.cache.turn) {
+		l.digest("policy", &p.kept)
 		l.structs = append(l.structs, p)
 		return
 	}
@@ -100,14 +101,14 @@ func (l *loader) document(f *file) {
 		}
 		if doc.kind == pdp.Object && doc.get("policy_id") != nil {
 			if p := l.structured(f.name, f.text, doc, f.ext == ".json", false); p != nil {
-				l.digest("policy", p.digest)
+				l.digest("policy", &p.kept)
 			}
 			return
 		}
-		d = &dataFile{kept: newKept(f.text, l.cache.turn), name: f.name, dir: f.dir, doc: doc}
+		d = &dataFile{kept: newKept(f.text, l.cache.turn), name: f.name, dir: f.dir, doc: doc, kind: "data " + strings.Join(f.dir, "/")}
 		l.cache.data[f.name] = d
 	}
-	l.digest("data "+strings.Join(f.dir, "/"), d.digest)
+	l.digest(d.kind, &d.kept)
 	l.files = append(l.files, d)
 }
 
@@ -133,7 +134,7 @@ func (l *loader) structured(origin string, text []byte, doc *node, asJSON, disab
 	if !ok {
 		return nil
 	}
-	p := newPiece(newKept(text, l.cache.turn), s, origin, asJSON, disabled)
+	p := l.cache.newPiece(newKept(text, l.cache.turn), s, origin, asJSON, disabled)
 	l.cache.pieces[origin] = p
 	l.structs = append(l.structs, p)
 	l.count.Policies++
@@ -146,16 +147,16 @@ func (l *loader) builtins() {
 		text, _ := builtinFiles.ReadFile("builtin/" + e.Name())
 		name := "builtin:" + e.Name()
 		if strings.HasSuffix(e.Name(), ".rego") {
-			l.digest("builtin", l.rego(name, text).digest)
+			l.digest("builtin", &l.rego(name, text).kept)
 			continue
 		}
-		p := l.cache.pieces[name]
+		p := l.cache.piece(name)
 		if p != nil && p.is(text, l.cache.turn) {
 			l.structs = append(l.structs, p)
 		} else if doc, ok := l.parse(name, true, text); ok {
 			p = l.structured(name, text, doc, true, false)
 		}
-		l.digest("builtin", p.digest)
+		l.digest("builtin", &p.kept)
 	}
 }
 
@@ -177,7 +178,7 @@ func (l *loader) source(s *Source) {
 		if f == nil {
 			return
 		}
-		l.digest(kind, f.digest)
+		l.digest(kind, &f.kept)
 		if id := policyID(f.module.Package); id != s.ID {
 			wrongID("in package " + strings.TrimPrefix(f.module.Package.Path.String(), "data."))
 			return
@@ -191,7 +192,7 @@ func (l *loader) source(s *Source) {
 		}
 		return
 	}
-	p := l.cache.pieces[origin]
+	p := l.cache.piece(origin)
 	if p != nil && p.disabled == s.Disabled && p.is(s.Text, l.cache.turn) {
 		l.structs = append(l.structs, p)
 	} else {
@@ -208,7 +209,7 @@ func (l *loader) source(s *Source) {
 			return
 		}
 	}
-	l.digest(kind, p.digest)
+	l.digest(kind, &p.kept)
 	if p.info.ID != s.ID {
 		wrongID(p.info.ID)
 	}
@@ -216,31 +217,40 @@ func (l *loader) source(s *Source) {
 
 // settle finds out which policies there are, and whether two sources define one.
 func (l *loader) settle() {
-	from := map[string]string{}
-	claim := func(id, origin string) bool {
-		first, taken := from[id]
-		if taken {
-			hint := ""
-			if strings.HasPrefix(first, "builtin:") || strings.HasPrefix(origin, "builtin:") {
-				hint = "; choose another id, or set policies.builtin to false"
-			}
-			l.problems.add(Problem{File: origin, Policy: id, Field: "policy_id", Detail: "is already defined by " + first + hint})
-		}
-		from[id] = origin
-		return !taken
-	}
 	l.mergeData()
-	slices.SortStableFunc(l.structs, func(a, b *piece) int { return strings.Compare(a.info.ID, b.info.ID) })
-	l.structs = slices.DeleteFunc(l.structs, func(p *piece) bool {
-		if !claim(p.info.ID, p.origin) {
-			return true
+	l.inOrder = slices.Clone(l.structs)
+	l.sortStructs()
+	structs := l.structs[:0]
+	for i, p := range l.structs {
+		if n := len(structs); i > 0 && structs[n-1].info.ID == p.info.ID {
+			l.twice(p.info.ID, structs[n-1].origin, p.origin)
+			continue
 		}
-		l.policies = append(l.policies, p.info)
-		return false
-	})
+		structs = append(structs, p)
+	}
+	l.structs = structs
+	modules := gather(l.modules, &l.problems)
+	from := make(map[string]string, len(modules)) // policies in Rego
+	l.policies = make([]*PolicyInfo, 0, len(structs)+len(modules))
+	for _, p := range structs {
+		l.policies = append(l.policies, &p.info)
+	}
+	first := func(id string) (string, bool) {
+		if origin, ok := from[id]; ok {
+			return origin, true
+		}
+		at, ok := slices.BinarySearchFunc(structs, id, func(p *piece, id string) int { return strings.Compare(p.info.ID, id) })
+		if !ok {
+			return "", false
+		}
+		return structs[at].origin, true
+	}
 	off := map[*regoFile]bool{}
-	for _, p := range gather(l.modules, &l.problems) {
-		if !claim(p.info.ID, p.info.Origin) {
+	for _, p := range modules {
+		other, taken := first(p.info.ID)
+		from[p.info.ID] = p.info.Origin
+		if taken {
+			l.twice(p.info.ID, other, p.info.Origin)
 			continue
 		}
 		if origin, ok := l.fixed[p.info.ID]; ok {
@@ -256,18 +266,53 @@ func (l *loader) settle() {
 				off[f] = true
 			}
 		}
-		l.policies = append(l.policies, p.info)
+		l.policies = append(l.policies, &p.info)
 	}
 	// A module of a structured policy's package would add rules to the policy.
 	for _, f := range l.modules {
 		if id := policyID(f.module.Package); id != "" && f.policy == "" {
-			if first, taken := from[id]; taken {
-				l.problems.add(Problem{File: f.name, Policy: id, Detail: "the package is that of the policy defined by " + first})
+			if other, taken := first(id); taken {
+				l.problems.add(Problem{File: f.name, Policy: id, Detail: "the package is that of the policy defined by " + other})
 			}
 		}
 	}
 	l.modules = slices.DeleteFunc(l.modules, func(f *regoFile) bool { return off[f] })
-	slices.SortFunc(l.policies, func(a, b PolicyInfo) int { return strings.Compare(a.ID, b.ID) })
+	if len(modules) > 0 {
+		slices.SortFunc(l.policies, func(a, b *PolicyInfo) int { return strings.Compare(a.ID, b.ID) })
+	}
+}
+
+// twice refuses a policy that two sources define.
+func (l *loader) twice(id, first, origin string) {
+	hint := ""
+	if strings.HasPrefix(first, "builtin:") || strings.HasPrefix(origin, "builtin:") {
+		hint = "; choose another id, or set policies.builtin to false"
+	}
+	l.problems.add(Problem{File: origin, Policy: id, Field: "policy_id", Detail: "is already defined by " + first + hint})
+}
+
+// sortStructs puts the structured policies in the order of their ids, those of one id in the order in which they were
+// read. The last run, which is the stored policies, is in order as a rule.
+func (l *loader) sortStructs() {
+	byID := func(a, b *piece) int { return strings.Compare(a.info.ID, b.info.ID) }
+	at := len(l.structs)
+	for at > 0 && (at == len(l.structs) || byID(l.structs[at-1], l.structs[at]) <= 0) {
+		at--
+	}
+	head, tail := l.structs[:at:at], l.structs[at:]
+	if at == 0 {
+		return
+	}
+	slices.SortStableFunc(head, byID)
+	out := make([]*piece, 0, len(l.structs))
+	for len(head) > 0 && len(tail) > 0 {
+		if byID(head[0], tail[0]) <= 0 {
+			out, head = append(out, head[0]), head[1:]
+		} else {
+			out, tail = append(out, tail[0]), tail[1:]
+		}
+	}
+	l.structs = append(append(out, head...), tail...)
 }
 
 // mergeData makes one tree of the data files, or takes the one that there is.
@@ -288,10 +333,10 @@ func (l *loader) mergeData() {
 }
 
 // active are the enabled policies, as the snapshot has them.
-func active(infos []PolicyInfo) []pdp.Policy {
-	var out []pdp.Policy
-	for i := range infos {
-		if p := &infos[i]; p.Enabled {
+func active(infos []*PolicyInfo) []pdp.Policy {
+	out := make([]pdp.Policy, 0, len(infos))
+	for _, p := range infos {
+		if p.Enabled {
 			name := p.Name
 			if name == "" {
 				name = p.ID

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -49,7 +50,7 @@ func (ld *Loader) Load(ctx context.Context, o Options) (*Set, error) {
 	}
 	set.Snapshot.Revision = l.revision(&o)
 	set.warm()
-	ld.cache.end()
+	ld.cache.end(l.inOrder)
 	ld.count.Sets++
 	return set, nil
 }
@@ -68,6 +69,8 @@ type memory struct {
 	tables  *native.Tables
 	fresh   int // size of the tables when they were new
 	pieces  map[string]*piece
+	read    []*piece // of the last set that was loaded, in the order in which they were read
+	at      int      // in read: the one that comes next as a rule
 	modules map[string]*parsed
 	data    map[string]*dataFile
 	tree    *dataTree
@@ -76,6 +79,8 @@ type memory struct {
 	reachOf []*parsed
 	world   *world
 	minis   *minis
+	digests sorter
+	looks   map[string]*looks
 }
 
 // minTables is the size below which tables are not worth replacing.
@@ -84,13 +89,14 @@ const minTables = 1 << 16
 func newMemory() memory {
 	bound() // before anything takes a builtin from OPA's table
 	return memory{tables: native.NewTables(), pieces: map[string]*piece{}, modules: map[string]*parsed{}, data: map[string]*dataFile{},
-		minis: &minis{}}
+		minis: &minis{}, looks: map[string]*looks{}}
 }
 
 // begin starts a load. Tables that hold mostly what is gone are given up, with all that was compiled with them: once, not
 // again by each of the loads that fail after it.
 func (c *memory) begin() {
 	c.turn++
+	c.at = 0
 	n := c.tables.Size()
 	switch {
 	case n <= minTables:
@@ -104,11 +110,26 @@ func (c *memory) begin() {
 	}
 }
 
-// end forgets what the set that was loaded does not use.
-func (c *memory) end() {
-	for k, p := range c.pieces {
-		if p.turn != c.turn {
-			delete(c.pieces, k)
+// piece is the policy that was read from origin before. Policies are nearly always read in the same order, and then found
+// without a search.
+func (c *memory) piece(origin string) *piece {
+	for i := c.at; i < min(c.at+2, len(c.read)); i++ {
+		if c.read[i].origin == origin {
+			c.at = i + 1
+			return c.read[i]
+		}
+	}
+	return c.pieces[origin]
+}
+
+// end forgets what the set that was loaded does not use. read are its structured policies as they were read.
+func (c *memory) end(read []*piece) {
+	c.read = read
+	if len(c.pieces) > len(read) {
+		for k, p := range c.pieces {
+			if p.turn != c.turn {
+				delete(c.pieces, k)
+			}
 		}
 	}
 	for k, m := range c.modules {
@@ -121,6 +142,9 @@ func (c *memory) end() {
 			delete(c.data, k)
 		}
 	}
+	if len(c.looks) > 2*len(read)+64 {
+		maps.DeleteFunc(c.looks, func(_ string, l *looks) bool { return l.turn != c.turn })
+	}
 	if c.fresh == 0 {
 		c.fresh = c.tables.Size()
 	}
@@ -131,6 +155,7 @@ type kept struct {
 	turn   uint64
 	text   []byte
 	digest string // hex SHA-256 of the text
+	line   string // what a revision is made of: what it is, and its digest
 }
 
 func (k *kept) is(text []byte, turn uint64) bool {
@@ -159,5 +184,6 @@ type dataFile struct {
 	kept
 	name string
 	dir  []string
+	kind string
 	doc  *node
 }

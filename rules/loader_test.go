@@ -136,6 +136,13 @@ func TestASetThatChangedOftenIsTheSetLoadedFromNothing(t *testing.T) {
 	}
 }
 
+func infos(set *rules.Set) (out []rules.PolicyInfo) {
+	for _, p := range set.Policies {
+		out = append(out, *p)
+	}
+	return out
+}
+
 func texts(o rules.Options) string {
 	var all []string
 	for _, s := range o.Extra {
@@ -150,7 +157,7 @@ func sameSets(t *testing.T, n int, got, want *rules.Set) {
 		t.Fatalf("change %d: revision %s, %v, want %s, %v", n, got.Snapshot.Revision, got.Snapshot.Default, want.Snapshot.Revision, want.Snapshot.Default)
 	}
 	for _, x := range [][2]any{{got.Snapshot.Rules, want.Snapshot.Rules}, {got.Snapshot.Policies, want.Snapshot.Policies},
-		{got.Policies, want.Policies}, {got.Warnings, want.Warnings}} {
+		{infos(got), infos(want)}, {got.Warnings(), want.Warnings()}} {
 		if fmt.Sprintf("%+v", x[0]) != fmt.Sprintf("%+v", x[1]) {
 			t.Fatalf("change %d:\ngot  %+v\nwant %+v", n, x[0], x[1])
 		}

@@ -203,6 +203,24 @@ func (o *oddity) bodies() [][]expr {
 type guard struct {
 	path  []string
 	class class
+	key   string // what tells it from others
+}
+
+func newGuard(path []string, c class) guard {
+	key := string(c)
+	for _, s := range path {
+		key += strconv.Quote(s) // a step may hold any character
+	}
+	return guard{path, c, key}
+}
+
+// clone is the guard in memory of its own.
+func (gd *guard) clone() guard {
+	path := make([]string, len(gd.path))
+	for i, s := range gd.path {
+		path[i] = strings.Clone(s)
+	}
+	return newGuard(path, gd.class)
 }
 
 // odd says whether the input meets the guard. It must say yes wherever the generated rule of the same field would

@@ -72,10 +72,16 @@ type Text struct {
 // Set is a compiled set of policies. It is immutable.
 type Set struct {
 	Snapshot *pdp.Snapshot
-	Policies []PolicyInfo // by id, disabled ones too
-	Warnings []Problem    // what loads but cannot be meant
-	Engine   EngineInfo   // what evaluates it
+	Policies []*PolicyInfo // by id, disabled ones too; one that did not change is the one of the set before
+	Engine   EngineInfo    // what evaluates it
+
+	world *world
+	apart []*piece
 }
+
+// Warnings are what loads but cannot be meant, by place. They are worked out anew by each call, at a cost in proportion to
+// the number of rules: a change of one policy need not pay for that.
+func (s *Set) Warnings() []Problem { return s.world.warnings(s.apart, s.Policies) }
 
 // Defines says whether a rule, a package or data lies at a path below data, such as envoy/authz/allow.
 func (s *Set) Defines(path string) bool {

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -19,23 +20,24 @@ type piece struct {
 	asJSON   bool
 	disabled bool // by its source
 	info     PolicyInfo
+	path     []string   // of its package
 	rows     []pdp.Rule // of its enabled rules, in the order of a snapshot; none of a disabled policy
 	lines    []int      // of the source, a row each
-	guards   []guard
-	reads    []string // members of the input that it looks at
-	odd      bool     // only OPA's compiler knows what it makes of it
+	looks    *looks
+	odd      bool // only OPA's compiler knows what it makes of it
 	loose    *native.Piece
 	rules    []native.Loose // until it is compiled
 	alone    atomic.Pointer[lazily]
 }
 
-func newPiece(k kept, s *structured, origin string, asJSON, disabled bool) *piece {
+func (c *memory) newPiece(k kept, s *structured, origin string, asJSON, disabled bool) *piece {
 	if disabled {
 		s.enabled = false
 	}
 	p := &piece{kept: k, origin: origin, asJSON: asJSON, disabled: disabled}
 	p.info = PolicyInfo{ID: strings.Clone(s.id), Name: strings.Clone(s.name), Version: strings.Clone(s.version), Description: strings.Clone(s.description),
 		Enabled: s.enabled, Default: s.def, Form: FormStructured, Origin: origin, Texts: []Text{{origin, k.text}}}
+	p.path = packagePath(p.info.ID)
 	var enabled []*structuredRule
 	for i := range s.rules {
 		if s.rules[i].enabled {
@@ -47,25 +49,57 @@ func newPiece(k kept, s *structured, origin string, asJSON, disabled bool) *piec
 		return p
 	}
 	slices.SortFunc(enabled, func(a, b *structuredRule) int { return strings.Compare(a.id, b.id) })
-	seen := map[string]bool{}
+	var see looks
 	for i, r := range enabled {
 		e := element{id: strings.Clone(r.id), name: strings.Clone(r.name), reason: strings.Clone(r.message), priority: r.priority, guardrail: r.guardrail}
 		p.rows, p.lines = append(p.rows, e.row(p.info.ID, r.effect)), append(p.lines, r.line)
 		for j := range r.conditions {
 			c := &r.conditions[j]
 			p.odd = p.odd || !c.value.plain() || slices.ContainsFunc(c.path, func(s string) bool { return !plainText(s) })
-			if !seen[c.path[0]] {
-				seen[c.path[0]] = true
-				p.reads = append(p.reads, strings.Clone(c.path[0]))
-			}
+			see.reads = append(see.reads, c.path[0])
 			if r.effect == pdp.Deny && !c.negated() {
-				p.guards = append(p.guards, guard{path: c.path, class: c.class()})
+				see.guards = append(see.guards, newGuard(c.path, c.class()))
 			}
 		}
 		p.rules = append(p.rules, r.loose(int32(i))...)
 	}
-	p.guards = uniqueGuards(p.guards)
+	p.looks = c.intern(&see)
 	return p
+}
+
+// looks is where a policy looks: the members of the input that it reads, and the guards of its deny rules. Policies that
+// look at the same have the same one, so that a set asks once for all of them.
+type looks struct {
+	reads  []string
+	guards []guard
+	turn   uint64 // of the last set that asked
+}
+
+// intern is the one of all that are equal.
+func (c *memory) intern(l *looks) *looks {
+	slices.Sort(l.reads)
+	l.reads = slices.Compact(l.reads)
+	slices.SortFunc(l.guards, func(a, b guard) int { return strings.Compare(a.key, b.key) })
+	l.guards = slices.CompactFunc(l.guards, func(a, b guard) bool { return a.key == b.key })
+	key := ""
+	for _, r := range l.reads {
+		key += strconv.Quote(r)
+	}
+	for i := range l.guards {
+		key += "," + l.guards[i].key
+	}
+	same := c.looks[key]
+	if same == nil {
+		same = &looks{}
+		for _, r := range l.reads { // nothing of the document's memory is kept
+			same.reads = append(same.reads, strings.Clone(r))
+		}
+		for i := range l.guards {
+			same.guards = append(same.guards, l.guards[i].clone())
+		}
+		c.looks[key] = same
+	}
+	return same
 }
 
 // The merged sets, by their place in the native engine's options.
@@ -134,7 +168,8 @@ func (p *piece) compile(t *native.Tables) bool {
 		return !p.odd
 	}
 	if p.rules == nil { // it was compiled with others before
-		p.rules = newPiece(p.kept, p.structured(), p.origin, p.asJSON, p.disabled).rules
+		c := memory{looks: map[string]*looks{}}
+		p.rules = c.newPiece(p.kept, p.structured(), p.origin, p.asJSON, p.disabled).rules
 	}
 	loose, err := t.Piece(p.rules)
 	p.loose, p.odd, p.rules = loose, err != nil, nil

@@ -232,7 +232,7 @@ func TestWarnings(t *testing.T) {
 		"p.yaml": "policy_id: p\ndefault_effect: deny\nrules:\n  - {rule_id: a, effect: audit, priority: 5}\n  - {rule_id: b, effect: allow, priority: 99}\n",
 	})
 	var got []string
-	for _, w := range set.Warnings {
+	for _, w := range set.Warnings() {
 		got = append(got, w.Error())
 	}
 	all := strings.Join(got, "\n")

@@ -41,7 +41,7 @@ func (l *loader) compile(o *Options) *Set {
 func (l *loader) set(o *Options, w *world, apart []*piece) *Set {
 	policies := active(l.policies)
 	snap := &pdp.Snapshot{Policies: policies, Default: pdp.StrictestDefault(policies)}
-	set := &Set{Policies: l.policies, Snapshot: snap, Warnings: w.warnings(apart, l.policies), Engine: EngineInfo{Engine: EngineTopdown}}
+	set := &Set{Policies: l.policies, Snapshot: snap, Engine: EngineInfo{Engine: EngineTopdown}, world: w, apart: apart}
 	if w.base == nil {
 		snap.Rules, snap.Eval = w.rows, w.ev
 	} else {
@@ -79,12 +79,18 @@ func (l *loader) parts(o *Options, w *world, apart []*piece, snap *pdp.Snapshot)
 		s.apart = append(s.apart, apartPolicy{p, int32(i), int32(len(snap.Rules))})
 		snap.Rules = append(snap.Rules, p.rows...)
 	}
-	s.guards = uniqueGuards(s.allGuards())
 	for name := range w.ev.reads.names {
 		s.reads.names[name] = true
 	}
+	seen := map[string]bool{}
+	s.guards = uniqueGuards(nil, w.ev.guards, seen)
 	for _, p := range apart {
-		for _, name := range p.reads {
+		if p.looks.turn == l.cache.turn {
+			continue
+		}
+		p.looks.turn = l.cache.turn
+		s.guards = uniqueGuards(s.guards, p.looks.guards, seen)
+		for _, name := range p.looks.reads {
 			s.reads.names[name] = true
 		}
 	}
@@ -114,14 +120,6 @@ func (s *parts) engine(snap *pdp.Snapshot, fallback pdp.Evaluator) *native.Engin
 		}
 	}
 	return s.world.base.Engine(w)
-}
-
-func (s *parts) allGuards() []guard {
-	all := slices.Clone(s.world.ev.guards)
-	for i := range s.apart {
-		all = append(all, s.apart[i].piece.guards...)
-	}
-	return all
 }
 
 // odd says whether the input does what rules about odd fields look for.

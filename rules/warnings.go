@@ -65,7 +65,7 @@ func (p *piece) ranked(out []ranked) []ranked {
 
 // warnings lists what loads but cannot be meant: what is known of the world, warn and audit rules that outrank a deny,
 // and defaults that another policy's stricter one makes void.
-func (w *world) warnings(apart []*piece, infos []PolicyInfo) []Problem {
+func (w *world) warnings(apart []*piece, infos []*PolicyInfo) []Problem {
 	rules := slices.Clone(w.ranked)
 	for _, p := range apart {
 		rules = p.ranked(rules)
@@ -78,7 +78,7 @@ func (w *world) warnings(apart []*piece, infos []PolicyInfo) []Problem {
 		}
 	}
 	for i := range infos {
-		if p := &infos[i]; p.Enabled && p.Default != pdp.None && p.Default < strictest {
+		if p := infos[i]; p.Enabled && p.Default != pdp.None && p.Default < strictest {
 			out.add(Problem{File: p.Origin, Policy: p.ID, Field: "default_effect",
 				Detail: p.Default.String() + " never applies: another policy's default is " + strictest.String() + ", and the strictest counts"})
 		}

@@ -23,10 +23,12 @@ var (
 	errGone  = errors.New("the policies were replaced")
 )
 
-// lazily is a whole that is made when it is asked for the first time, once, off the path of the request that asked.
+// lazily is a whole that is made when it is asked for the first time, or is known to be asked for, once, off the path of
+// the request that asked.
 type lazily struct {
 	once  sync.Once
 	build func() (*whole, error)
+	asked func() // by a request; nil: nobody wants to know
 	done  chan struct{}
 	w     *whole
 	err   error
@@ -36,12 +38,8 @@ func newLazily(build func() (*whole, error)) *lazily {
 	return &lazily{build: build, done: make(chan struct{})}
 }
 
-// waiting is how often a call that waits looks at its deadline.
-const waiting = 200 * time.Microsecond
-
-// get waits for the whole as long as the budget lasts; nil where that was not long enough, or the whole cannot be made:
-// a fault in r says so. r may be nil.
-func (l *lazily) get(b *pdp.Budget, r *pdp.Result) *whole {
+// start makes the whole, unless that has begun.
+func (l *lazily) start() {
 	l.once.Do(func() {
 		go func() {
 			defer close(l.done)
@@ -54,6 +52,18 @@ func (l *lazily) get(b *pdp.Budget, r *pdp.Result) *whole {
 			l.build = nil
 		}()
 	})
+}
+
+// waiting is how often a call that waits looks at its deadline.
+const waiting = 200 * time.Microsecond
+
+// get waits for the whole as long as the budget lasts; nil where that was not long enough, or the whole cannot be made:
+// a fault in r says so. r may be nil.
+func (l *lazily) get(b *pdp.Budget, r *pdp.Result) *whole {
+	if l.asked != nil {
+		l.asked()
+	}
+	l.start()
 	select {
 	case <-l.done:
 	default:
@@ -107,11 +117,15 @@ func compileWhole(o Options, sources func(*loader)) (*whole, error) {
 
 // everything is the set in one, for s. Nothing costs more; so of the sets of a Loader one at a time is compiled, and none
 // that nobody has any more when its turn comes: a set that was asked for and replaced while others compiled.
+//
+// Where the set before was asked for, this one will be: it is compiled before a request has to wait. What the shadow
+// compares needs it as well.
 func (l *loader) everything(o *Options, s *parts) *lazily {
 	modules, structs, files, forced, fixed := l.modules, l.structs, l.files, l.forced, l.fixed
 	opts := Options{AllowBuiltins: o.AllowBuiltins}
 	minis, wanted := s.minis, weak.Make(s)
-	return newLazily(func() (*whole, error) {
+	again := minis.asked.Swap(false)
+	all := newLazily(func() (*whole, error) {
 		minis.large.Lock()
 		defer minis.large.Unlock()
 		if wanted.Value() == nil {
@@ -126,6 +140,15 @@ func (l *loader) everything(o *Options, s *parts) *lazily {
 			l.structs = slices.Clone(structs)
 		})
 	})
+	all.asked = func() {
+		if !minis.asked.Load() { // most often it is, and is shared
+			minis.asked.Store(true)
+		}
+	}
+	if len(s.apart) > 0 && (again || o.ShadowRate > 0) {
+		all.start()
+	}
+	return all
 }
 
 // value answers one document.
@@ -143,6 +166,7 @@ type minis struct {
 	kept   []*piece
 	large  sync.Mutex    // held by who compiles a set in one
 	wholes atomic.Uint64 // sets that were
+	asked  atomic.Bool   // somebody wanted the last set in one
 }
 
 // maxMinis bounds them.

@@ -91,7 +91,7 @@ func (l *loader) compileWorld(o *Options, joined []*piece) *world {
 	if len(l.problems) > 0 {
 		return nil // effect rules of another shape must not reach the merge
 	}
-	policies := active(slices.DeleteFunc(slices.Clone(l.policies), func(p PolicyInfo) bool { return !a.has[p.ID] }))
+	policies := active(slices.DeleteFunc(slices.Clone(l.policies), func(p *PolicyInfo) bool { return !a.has[p.ID] }))
 	m := newMerge(a.files, policies)
 	m.dodges = a.dodges
 	a.modules[generatedRoot] = m.module()
@@ -106,7 +106,7 @@ func (l *loader) compileWorld(o *Options, joined []*piece) *world {
 		return nil
 	}
 	ev := newEvaluator(c, l.data.value(), m, policies, a.files)
-	ev.lines, ev.guards, ev.reads = a.lines, uniqueGuards(a.guards), readsOf(c)
+	ev.lines, ev.guards, ev.reads = a.lines, uniqueGuards(nil, a.guards, map[string]bool{}), readsOf(c)
 	if path := splitEntrypoint(o.Entrypoint); o.Entrypoint != "" && !ev.defines(path) {
 		l.problems.add(Problem{Field: "policies.entrypoint", Detail: "no rule and no data at " + quote(o.Entrypoint),
 			Nearest: nearest(strings.Join(path, "/"), append(ev.documents(), l.structuredDocuments()...))})

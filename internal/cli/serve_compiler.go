@@ -52,7 +52,8 @@ func (p *policies) Compile(ctx context.Context, sources []policy.Source, fresh b
 		return nil, compileProblem(err)
 	}
 	p.files = files
-	return &policy.Set{Snapshot: set.Snapshot, Policies: infos(set), Loaded: set}, nil
+	p.told = p.told.next(set.Policies)
+	return &policy.Set{Snapshot: set.Snapshot, Policies: p.told.infos, Loaded: set}, nil
 }
 
 // Prepare implements policy.Compiler: rule rows are on record before a decision refers to them.
@@ -84,18 +85,31 @@ func (p *policies) RulesOf(form policy.Form, texts []policy.Text) []byte {
 	return rules.Deciding(rules.Form(form), out)
 }
 
-func infos(set *rules.Set) []policy.Info {
-	out := make([]policy.Info, len(set.Policies))
-	for i := range set.Policies {
-		p := &set.Policies[i]
-		texts := make([]policy.Text, len(p.Texts))
-		for j, t := range p.Texts {
-			texts[j] = policy.Text(t)
+// told is what the store is told of the policies of a set. Of a policy that did not change it is told the same again.
+type told struct {
+	of    []*rules.PolicyInfo // by id
+	infos []*policy.Info      // one each
+}
+
+// next is what the store is told of the set after.
+func (t told) next(of []*rules.PolicyInfo) told {
+	infos := make([]*policy.Info, len(of))
+	for i, p := range of {
+		for len(t.of) > 0 && t.of[0].ID < p.ID {
+			t.of, t.infos = t.of[1:], t.infos[1:]
 		}
-		out[i] = policy.Info{ID: p.ID, Name: p.Name, Version: p.Version, Description: p.Description, Enabled: p.Enabled,
+		if len(t.of) > 0 && t.of[0] == p {
+			infos[i] = t.infos[0]
+			continue
+		}
+		texts := make([]policy.Text, len(p.Texts))
+		for j, x := range p.Texts {
+			texts[j] = policy.Text(x)
+		}
+		infos[i] = &policy.Info{ID: p.ID, Name: p.Name, Version: p.Version, Description: p.Description, Enabled: p.Enabled,
 			Default: p.Default, Rules: p.Rules, Form: policy.Form(p.Form), Origin: p.Origin, Texts: texts}
 	}
-	return out
+	return told{of, infos}
 }
 
 // compileError is what is wrong with a set, for the log and for the management plane.

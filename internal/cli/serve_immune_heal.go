@@ -23,7 +23,7 @@ type healing struct {
 // era is the time of one active set: what it was made of, not what it was compiled to.
 type era struct {
 	revision string
-	policies []rules.PolicyInfo
+	policies []*rules.PolicyInfo
 	files    *rules.Files
 	at       time.Time
 }
@@ -82,15 +82,14 @@ func (h *healing) back(ctx context.Context, bad, _, why string) (string, error) 
 }
 
 // differing are the stored policies that are not the same in both sets.
-func differing(past, now []rules.PolicyInfo) (ids []string) {
+func differing(past, now []*rules.PolicyInfo) (ids []string) {
 	was := map[string]*rules.PolicyInfo{}
-	for i := range past {
-		if p := &past[i]; isStored(p) {
+	for _, p := range past {
+		if isStored(p) {
 			was[p.ID] = p
 		}
 	}
-	for i := range now {
-		p := &now[i]
+	for _, p := range now {
 		if !isStored(p) {
 			continue
 		}

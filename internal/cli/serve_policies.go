@@ -29,7 +29,8 @@ type policies struct {
 	store     *policy.Store
 	stats     *policy.Stats
 	loader    *rules.Loader
-	files     *rules.Files // of the active set; the store's lock guards it
+	files     *rules.Files // of the active set; the store's lock guards it, and told
+	told      told         // of the set that was compiled last
 	set       atomic.Pointer[rules.Set]
 	engine    *engine.Engine
 	recording recording
@@ -159,8 +160,9 @@ func (p *policies) refused(err error, why string) {
 }
 
 func (p *policies) warn(set *rules.Set) {
-	for i := range set.Warnings[:min(len(set.Warnings), maxLogged)] {
-		p.log.Warn().Err(set.Warnings[i]).Msg("policy warning")
+	warned := set.Warnings()
+	for i := range warned[:min(len(warned), maxLogged)] {
+		p.log.Warn().Err(warned[i]).Msg("policy warning")
 	}
 	if lost := lostEntrypoint(p.cfg, set); lost != nil {
 		p.log.Warn().Err(lost).Msg("policy warning")

@@ -92,7 +92,7 @@ func validate(cmd *cobra.Command, o rules.Options) (*validation, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.Revision, v.Warnings = set.Snapshot.Revision, problems(set.Warnings)
+	v.Revision, v.Warnings = set.Snapshot.Revision, problems(set.Warnings())
 	for _, p := range set.Policies {
 		if p.Enabled {
 			v.Policies++

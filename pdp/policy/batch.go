@@ -3,7 +3,6 @@ package policy
 import (
 	"context"
 	"errors"
-	"maps"
 	"time"
 
 	"thymus/pdp"
@@ -82,27 +81,29 @@ type staged struct {
 func (s *Store) process(ops []*op) {
 	v := s.view.Load()
 	now := s.now().UnixNano()
-	heads, live := maps.Clone(v.heads), v.live
+	live := v.live
 	var changes []staged
+	var next []head
 	for _, o := range ops {
-		cur, head := v.policy(o.id), v.heads[o.id]
-		next, err := o.stage(cur, head)
-		if err == nil && next != nil && cur == nil && live >= maxPolicies {
+		cur, was := v.policy(o.id), v.head(o.id)
+		r, err := o.stage(cur, was)
+		if err == nil && r != nil && cur == nil && live >= maxPolicies {
 			err = ErrFull
 		}
-		if err != nil || next == nil {
+		if err != nil || r == nil {
 			o.finish(cur, err)
 			continue
 		}
-		next.number(cur != nil, head, now, o.who)
-		live += next.alive() - head.alive()
-		heads[o.id] = next
-		changes = append(changes, staged{o, next, v.set.info(o.id)})
+		r.number(cur != nil, was, now, o.who)
+		live += r.alive() - was.alive()
+		next = append(next, head{o.id, r})
+		changes = append(changes, staged{o, r, v.set.info(o.id)})
 	}
 	if len(changes) == 0 {
 		return
 	}
-	set, err := s.compiler.Compile(context.Background(), sources(heads), false)
+	heads := v.with(next)
+	set, err := s.compiler.Compile(context.Background(), heads.sources(), false)
 	if err != nil && len(changes) > 1 && errors.As(err, new(Problems)) {
 		half := len(changes) / 2
 		s.process(operations(changes[:half]))
@@ -117,7 +118,7 @@ func (s *Store) process(ops []*op) {
 		err = s.compiler.Prepare(set)
 	}
 	if err == nil {
-		err = s.keep(changes, heads, set, now)
+		heads, err = s.keep(changes, heads, set, now)
 	}
 	if err != nil {
 		for _, c := range changes {
@@ -126,7 +127,7 @@ func (s *Store) process(ops []*op) {
 		return
 	}
 	s.compiler.Activate(set)
-	after := &view{set: set, heads: heads, live: live}
+	after := &view{set, heads}
 	s.view.Store(after)
 	for _, c := range changes {
 		c.made = c.old == nil
@@ -180,8 +181,9 @@ func (r *record) alive() int {
 	return 1
 }
 
-// keep stores changes and their events.
-func (s *Store) keep(changes []staged, heads map[string]*record, set *Set, now int64) error {
+// keep stores changes and their events, and gives what is on the shelf then.
+func (s *Store) keep(changes []staged, heads *shelf, set *Set, now int64) (*shelf, error) {
+	gone := heads.tooOld()
 	var events []pdp.Event
 	for _, c := range changes {
 		is := set.info(c.id)
@@ -204,40 +206,22 @@ func (s *Store) keep(changes []staged, heads map[string]*record, set *Set, now i
 				return err
 			}
 		}
-		for _, id := range oldestDeleted(heads) {
-			if err := forget(tx, id); err != nil {
+		for _, h := range gone {
+			if err := forget(tx, h.id); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s.unsaid = nil
-	for _, id := range oldestDeleted(heads) {
-		delete(heads, id)
+	if len(gone) == 0 {
+		return heads, nil
 	}
-	return nil
-}
-
-// oldestDeleted are the deleted policies that are too many to keep.
-func oldestDeleted(heads map[string]*record) (ids []string) {
-	var gone []string
-	for id, r := range heads {
-		if r.Action == Deleted {
-			gone = append(gone, id)
-		}
+	for i := range gone {
+		gone[i].record = nil
 	}
-	for len(gone) > maxDeleted {
-		first := 0
-		for i, id := range gone {
-			if heads[id].At < heads[gone[first]].At {
-				first = i
-			}
-		}
-		ids = append(ids, gone[first])
-		gone = append(gone[:first], gone[first+1:]...)
-	}
-	return ids
+	return heads.with(gone), nil
 }

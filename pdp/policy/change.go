@@ -115,7 +115,7 @@ func (s *Store) Rollback(who Actor, id string, revision uint64, c Condition) (Po
 		case r.Action == Deleted:
 			return nil, ErrDeletion
 		}
-		r.Action, r.From, r.source = RolledBack, revision, []byte(r.Text)
+		r.Action, r.From = RolledBack, revision
 		return r, nil
 	})
 	return o.policy, o.err
@@ -141,6 +141,6 @@ func (s *Store) read(d *Draft) (id string, err error) {
 }
 
 func (d *Draft) record(a Action) *record {
-	return &record{Action: a, Form: d.Form, Disabled: d.Disabled, Text: string(d.Text), source: d.Text,
+	return &record{Action: a, Form: d.Form, Disabled: d.Disabled, Text: string(d.Text),
 		Digest: digest(d.Form, d.Disabled, Text{Text: d.Text})}
 }

@@ -2,6 +2,8 @@ package policy
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"thymus/pdp"
 )
@@ -26,29 +28,24 @@ type Compiler interface {
 // Set is one compiled set. It is immutable.
 type Set struct {
 	Snapshot *pdp.Snapshot
-	Policies []Info // by id, disabled ones too
-	Loaded   any    // the compiler's own
+	Policies []*Info // by id, disabled ones too; the same one in two sets has the same rows in both
+	Loaded   any     // the compiler's own
 }
 
 // view is what readers see: the active set, and of it what is stored. It is immutable.
 type view struct {
-	set   *Set
-	heads map[string]*record // the newest revision of each policy, deleted ones too
-	live  int                // heads that are not deleted
+	set *Set
+	*shelf
+}
+
+func (s *Set) find(id string) (at int, found bool) {
+	return slices.BinarySearchFunc(s.Policies, id, func(p *Info, id string) int { return strings.Compare(p.ID, id) })
 }
 
 // info finds a policy of the set; nil where there is none.
 func (s *Set) info(id string) *Info {
-	lo, hi := 0, len(s.Policies)
-	for lo < hi {
-		if m := int(uint(lo+hi) >> 1); s.Policies[m].ID < id {
-			lo = m + 1
-		} else {
-			hi = m
-		}
-	}
-	if lo < len(s.Policies) && s.Policies[lo].ID == id {
-		return &s.Policies[lo]
+	if at, found := s.find(id); found {
+		return s.Policies[at]
 	}
 	return nil
 }
@@ -65,7 +62,7 @@ func (v *view) policy(id string) *Policy {
 
 func (v *view) describe(i *Info) Policy {
 	p := Policy{Info: *i, ReadOnly: true}
-	h := v.heads[i.ID]
+	h := v.head(i.ID)
 	if h == nil || h.Action == Deleted || i.Origin != origin(i.ID) {
 		p.Digest = digest(i.Form, false, i.Texts...)
 		return p

@@ -24,14 +24,16 @@ func (s *Store) compare(old, set *Set, now int64) (out []pdp.Event) {
 	for len(a) > 0 || len(b) > 0 {
 		switch {
 		case len(b) == 0 || len(a) > 0 && a[0].ID < b[0].ID:
-			out = append(out, deletedEvent(&a[0], now))
+			out = append(out, deletedEvent(a[0], now))
 			a = a[1:]
 		case len(a) == 0 || b[0].ID < a[0].ID:
-			out = append(out, createdEvent(&b[0], now))
+			out = append(out, createdEvent(b[0], now))
 			b = b[1:]
 		default:
-			if changes := s.changes(&a[0], &b[0]); len(changes) > len("{}") {
-				out = append(out, updatedEvent(&b[0], changes, now))
+			if a[0] == b[0] {
+				// nothing changed
+			} else if changes := s.changes(a[0], b[0]); len(changes) > len("{}") {
+				out = append(out, updatedEvent(b[0], changes, now))
 			}
 			a, b = a[1:], b[1:]
 		}

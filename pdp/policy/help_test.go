@@ -68,7 +68,10 @@ func (c *compiler) Compile(_ context.Context, sources []policy.Source, fresh boo
 	}
 	c.compiled++
 	var problems policy.Problems
-	set := &policy.Set{Policies: slices.Clone(c.files)}
+	set := &policy.Set{}
+	for i := range c.files {
+		set.Policies = append(set.Policies, &c.files[i])
+	}
 	there := map[string]bool{}
 	for _, s := range sources {
 		there[s.ID] = true
@@ -98,12 +101,12 @@ func (c *compiler) Compile(_ context.Context, sources []policy.Source, fresh boo
 			info.Default, _ = pdp.ParseEffect(t.Default)
 		}
 		fmt.Fprintf(&all, "%s %s %t\n", s.ID, s.Text, s.Disabled)
-		set.Policies = append(set.Policies, info)
+		set.Policies = append(set.Policies, &info)
 	}
 	if problems != nil {
 		return nil, problems
 	}
-	slices.SortFunc(set.Policies, func(a, b policy.Info) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(set.Policies, func(a, b *policy.Info) int { return strings.Compare(a.ID, b.ID) })
 	set.Snapshot = &pdp.Snapshot{Revision: all.String()}
 	return set, nil
 }

@@ -2,8 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"thymus/pdp"
@@ -17,17 +15,16 @@ type Kept struct {
 
 // Stored are the policies of a store that no Store has open, by id, without those that are deleted.
 func Stored(store pdp.Store) ([]Kept, error) {
-	heads, _, err := readHeads(store)
+	s, err := readHeads(store)
 	if err != nil {
 		return nil, err
 	}
 	var out []Kept
-	for id, r := range heads {
-		if r.Action != Deleted {
-			out = append(out, Kept{id, r.revision()})
+	for _, h := range s.heads {
+		if h.Action != Deleted {
+			out = append(out, Kept{h.id, h.revision()})
 		}
 	}
-	slices.SortFunc(out, func(a, b Kept) int { return strings.Compare(a.ID, b.ID) })
 	return out, nil
 }
 
@@ -35,19 +32,19 @@ func Stored(store pdp.Store) ([]Kept, error) {
 // what is stored does not compile with what lies in files, and no sidecar starts. History and events are those of Delete:
 // the next start records the events.
 func Drop(store pdp.Store, now time.Time, who Actor, ids ...string) error {
-	heads, _, err := readHeads(store)
+	s, err := readHeads(store)
 	if err != nil {
 		return err
 	}
 	return store.Update(func(tx pdp.Tx) error {
 		for _, id := range ids {
-			head := heads[id]
-			if head == nil || head.Action == Deleted {
+			was := s.head(id)
+			if was == nil || was.Action == Deleted {
 				return fmt.Errorf("%s: %w", id, ErrNotFound)
 			}
-			next := &record{Action: Deleted, Name: head.Name, Version: head.Version}
-			next.number(true, head, now.UnixNano(), who)
-			e := deletedEvent(&Info{ID: id, Name: head.Name}, now.UnixNano())
+			next := &record{Action: Deleted, Name: was.Name, Version: was.Version}
+			next.number(true, was, now.UnixNano(), who)
+			e := deletedEvent(&Info{ID: id, Name: was.Name}, now.UnixNano())
 			e.Correlation = who.Correlation
 			if err := next.write(tx, id); err != nil {
 				return err
@@ -55,7 +52,7 @@ func Drop(store pdp.Store, now time.Time, who Actor, ids ...string) error {
 			if err := tx.Owe(pdp.ClassAdmin, &e); err != nil {
 				return err
 			}
-			heads[id] = next
+			s = s.with([]head{{id, next}})
 		}
 		return nil
 	})

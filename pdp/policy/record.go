@@ -35,14 +35,18 @@ type record struct {
 	Disabled bool   `json:"disabled,omitempty"`
 	Text     string `json:"text,omitempty"`
 
-	source []byte // Text, as compilers read it
+	source Source // as compilers get it; empty of a deletion
 }
 
 // seconds is a time as events give it: Unix seconds, exact to the microsecond.
 func seconds(ns int64) float64 { return float64(ns/1000) / 1e6 }
 
+// asSource is the policy for a compiler, always the same words of memory: what did not change is told by its address.
 func (r *record) asSource(id string) Source {
-	return Source{ID: id, Form: r.Form, Text: r.source, Disabled: r.Disabled, Origin: origin(id)}
+	if r.source.ID == "" {
+		r.source = Source{ID: id, Form: r.Form, Text: []byte(r.Text), Disabled: r.Disabled, Origin: origin(id)}
+	}
+	return r.source
 }
 
 func (r *record) revision() Revision {
@@ -53,22 +57,20 @@ func (r *record) revision() Revision {
 func revisionKey(id string, n uint64) string { return fmt.Sprintf("%s\x00%016d", id, n) }
 
 // readHeads reads what is stored.
-func readHeads(store pdp.Store) (heads map[string]*record, live int, err error) {
-	heads = map[string]*record{}
-	err = store.View(func(tx pdp.Tx) error {
+func readHeads(store pdp.Store) (*shelf, error) {
+	s := &shelf{}
+	err := store.View(func(tx pdp.Tx) error {
 		return tx.Each(headBucket, "", func(id string, v []byte) error {
 			r := new(record)
 			if err := json.Unmarshal(v, r); err != nil {
 				return fmt.Errorf("stored policy %q: %w", id, err)
 			}
-			heads[id], r.source = r, []byte(r.Text)
-			if r.Action != Deleted {
-				live++
-			}
+			s.heads = append(s.heads, head{id, r}) // in order
+			s.live += r.alive()
 			return nil
 		})
 	})
-	return heads, live, err
+	return s, err
 }
 
 // write stores a revision, and lets go of the one that is too old to be kept.

@@ -29,7 +29,11 @@ type Stats struct {
 	lost      []*lost // oldest first
 	decisions uint64
 	policies  map[string]*policyCount
-	snapshots map[uint32][]rowCount
+	active    []*Info        // of the set that was activated last
+	counts    []*policyCount // one each
+	now       uint32         // the Seq of that set, and its rows
+	nowRows   []rowCount
+	snapshots map[uint32]*pastRows
 	order     []uint32 // of snapshots, oldest first
 }
 
@@ -41,6 +45,7 @@ type policyCount struct {
 	outranked   uint64
 	last        int64
 	rules       map[string]*ruleCount
+	block       []rowCount // of its rows; nil where they have to be found
 }
 
 type ruleCount struct {
@@ -58,22 +63,32 @@ type rowCount struct {
 
 // NewStats makes counters without policies.
 func NewStats() *Stats {
-	return &Stats{policies: map[string]*policyCount{}, snapshots: map[uint32][]rowCount{}}
+	return &Stats{policies: map[string]*policyCount{}, snapshots: map[uint32]*pastRows{}}
 }
 
-// Activate prepares for the records of a set. It is called before the set decides.
+// Activate prepares for the records of a set. It is called before the set decides. What did not change since the set
+// before is told by its address, and is not looked at again.
 func (s *Stats) Activate(set *Set) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	here := make(map[string]bool, len(set.Policies))
-	for i := range set.Policies {
-		p := &set.Policies[i]
-		here[p.ID] = true
-		c := s.policies[p.ID]
-		if c == nil {
+	was, counts := s.active, s.counts
+	s.active, s.counts = set.Policies, make([]*policyCount, len(set.Policies))
+	for i, p := range set.Policies {
+		for len(was) > 0 && was[0].ID < p.ID {
+			delete(s.policies, was[0].ID)
+			was, counts = was[1:], counts[1:]
+		}
+		var c *policyCount
+		if len(was) > 0 && was[0].ID == p.ID {
+			if c = counts[0]; was[0] != p {
+				c.block = nil
+			}
+			was, counts = was[1:], counts[1:]
+		} else {
 			c = &policyCount{rules: map[string]*ruleCount{}}
 			s.policies[p.ID] = c
 		}
+		s.counts[i] = c
 		if c.enabled && !p.Enabled {
 			c.evaluations += s.decisions - c.since
 		} else if !c.enabled && p.Enabled {
@@ -81,56 +96,90 @@ func (s *Stats) Activate(set *Set) {
 		}
 		c.enabled = p.Enabled
 	}
-	for id := range s.policies {
-		if !here[id] {
-			delete(s.policies, id)
-		}
+	for _, p := range was {
+		delete(s.policies, p.ID)
 	}
 	s.rows(set.Snapshot)
 }
 
 // rows finds the counters of a snapshot's rows, and lets go of rules that are no more.
 func (s *Stats) rows(snap *pdp.Snapshot) {
-	rows := make([]rowCount, len(snap.Rules))
-	rules := map[string]*ruleCount{} // of the policy at hand; rows are sorted by policy
-	for i := range snap.Rules {
-		r := &snap.Rules[i]
-		if i == 0 || snap.Rules[i-1].Policy != r.Policy {
-			rules = map[string]*ruleCount{}
+	rows := make([]rowCount, 0, len(snap.Rules))
+	old := &pastRows{}
+	at := 0
+	for i, p := range s.active {
+		for ; at < len(snap.Rules) && snap.Rules[at].Policy < p.ID; at++ {
+			rows = append(rows, rowCount{}) // nobody's
 		}
-		p := s.policies[r.Policy]
-		if p == nil {
+		from := at
+		for at < len(snap.Rules) && snap.Rules[at].Policy == p.ID {
+			at++
+		}
+		if from == at {
 			continue
 		}
-		c := rules[r.ID]
-		if c == nil {
-			if c = p.rules[r.ID]; c == nil {
-				c = &ruleCount{}
-			}
-			rules[r.ID] = c
+		c := s.counts[i]
+		if len(c.block) != at-from {
+			c.block = c.find(snap.Rules[from:at])
 		}
-		if i+1 == len(snap.Rules) || snap.Rules[i+1].Policy != r.Policy {
-			for id, c := range p.rules {
-				if c.made && rules[id] == nil {
-					rules[id] = c
-				}
-			}
-			p.rules = rules
-		}
-		rows[i] = rowCount{p, c}
+		rows = append(rows, c.block...)
+		old.first, old.blocks = append(old.first, int32(from)), append(old.blocks, c.block)
 	}
 	if snap.Seq == 0 {
 		return
 	}
+	s.now, s.nowRows = snap.Seq, rows
 	if _, known := s.snapshots[snap.Seq]; !known {
 		s.order = append(s.order, snap.Seq)
 	}
-	s.snapshots[snap.Seq] = rows
+	s.snapshots[snap.Seq] = old
 	s.lose(snap, rows)
 	if len(s.order) > keptSnapshots {
 		delete(s.snapshots, s.order[0])
 		s.order = slices.Delete(s.order, 0, 1)
 	}
+}
+
+// find finds the counters of a policy's rows, and lets go of rules that are no more.
+func (c *policyCount) find(rows []pdp.Rule) []rowCount {
+	out := make([]rowCount, len(rows))
+	rules := make(map[string]*ruleCount, len(rows))
+	for i := range rows {
+		r := rules[rows[i].ID]
+		if r == nil {
+			if r = c.rules[rows[i].ID]; r == nil {
+				r = &ruleCount{}
+			}
+			rules[rows[i].ID] = r
+		}
+		out[i] = rowCount{c, r}
+	}
+	for id, r := range c.rules {
+		if r.made && rules[id] == nil {
+			rules[id] = r
+		}
+	}
+	c.rules = rules
+	return out
+}
+
+// pastRows are the counters of the rows of a set that does not decide any more: those of each policy, which sets that
+// have the policy in common share.
+type pastRows struct {
+	first  []int32 // row, of each block
+	blocks [][]rowCount
+}
+
+// row is where a row counts; nothing where there is no such row.
+func (p *pastRows) row(row int32) (c rowCount) {
+	at, found := slices.BinarySearch(p.first, row)
+	if !found {
+		at--
+	}
+	if at < 0 || int(row-p.first[at]) >= len(p.blocks[at]) {
+		return c
+	}
+	return p.blocks[at][row-p.first[at]]
 }
 
 // Observe counts one decision. The record is lent for the call.
@@ -141,9 +190,8 @@ func (s *Stats) Observe(rec *pdp.Record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.decisions++
-	rows := s.snapshots[rec.Seq]
 	if rec.Row >= 0 {
-		s.match(rows, rec.Row, rec.Time)
+		s.match(rec.Seq, rec.Row, rec.Time)
 	} else if rec.Flags.Has(pdp.FlagMatched) {
 		s.named(rec.Policy, rec.Rule, rec.Time)
 	}
@@ -153,14 +201,22 @@ func (s *Stats) Observe(rec *pdp.Record) {
 			again = again || before.Row == w.Row
 		}
 		if w.Row >= 0 && !again {
-			s.match(rows, w.Row, rec.Time)
+			s.match(rec.Seq, w.Row, rec.Time)
 		}
 	}
 }
 
-func (s *Stats) match(rows []rowCount, row int32, at int64) {
-	if int(row) < len(rows) && rows[row].policy != nil {
-		rows[row].count(at)
+func (s *Stats) match(seq uint32, row int32, at int64) {
+	var c rowCount
+	if seq != s.now {
+		if p := s.snapshots[seq]; p != nil {
+			c = p.row(row)
+		}
+	} else if int(row) < len(s.nowRows) {
+		c = s.nowRows[row]
+	}
+	if c.policy != nil {
+		c.count(at)
 	}
 }
 

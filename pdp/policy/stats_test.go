@@ -9,7 +9,7 @@ import (
 )
 
 func set(seq uint32, enabled bool) *policy.Set {
-	s := &policy.Set{Snapshot: &pdp.Snapshot{Seq: seq}, Policies: []policy.Info{{ID: "a", Enabled: true}, {ID: "b", Enabled: enabled}}}
+	s := &policy.Set{Snapshot: &pdp.Snapshot{Seq: seq}, Policies: []*policy.Info{{ID: "a", Enabled: true}, {ID: "b", Enabled: enabled}}}
 	s.Snapshot.Rules = []pdp.Rule{{Policy: "a", ID: "r1"}, {Policy: "a", ID: "r2"}}
 	if enabled {
 		s.Snapshot.Rules = append(s.Snapshot.Rules, pdp.Rule{Policy: "b", ID: "w"})
@@ -47,7 +47,7 @@ func TestStatsCountWhatDecidedAndWhatWarned(t *testing.T) {
 func TestARuleThatMatchesAndDoesNotDecideIsCounted(t *testing.T) {
 	s := policy.NewStats()
 	set := func(seq uint32) *policy.Set {
-		x := &policy.Set{Snapshot: &pdp.Snapshot{Seq: seq}, Policies: []policy.Info{{ID: "a", Enabled: true}}}
+		x := &policy.Set{Snapshot: &pdp.Snapshot{Seq: seq}, Policies: []*policy.Info{{ID: "a", Enabled: true}}}
 		x.Snapshot.Rules = []pdp.Rule{{Policy: "a", ID: "allows", Effect: pdp.Allow}, {Policy: "a", ID: "denies", Effect: pdp.Deny},
 			{Policy: "a", ID: "warns", Effect: pdp.Warn, Reason: "careful"}}
 		return x

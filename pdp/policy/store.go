@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,12 +31,12 @@ type Store struct {
 
 // Open reads what is stored. now is the clock. Start must follow.
 func Open(store pdp.Store, now func() time.Time) (*Store, error) {
-	heads, live, err := readHeads(store)
+	heads, err := readHeads(store)
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{store: store, now: now}
-	s.view.Store(&view{set: &Set{Snapshot: &pdp.Snapshot{}}, heads: heads, live: live})
+	s.view.Store(&view{&Set{Snapshot: &pdp.Snapshot{}}, heads})
 	return s, nil
 }
 
@@ -47,7 +46,7 @@ func (s *Store) Start(ctx context.Context, c Compiler) error {
 	defer s.mu.Unlock()
 	s.compiler = c
 	old := s.view.Load()
-	set, err := c.Compile(ctx, sources(old.heads), true)
+	set, err := c.Compile(ctx, old.sources(), true)
 	if err != nil {
 		return err
 	}
@@ -55,20 +54,8 @@ func (s *Store) Start(ctx context.Context, c Compiler) error {
 		return err
 	}
 	c.Activate(set)
-	s.view.Store(&view{set: set, heads: old.heads, live: old.live})
+	s.view.Store(&view{set, old.shelf})
 	return nil
-}
-
-// sources are the stored policies, by id.
-func sources(heads map[string]*record) []Source {
-	out := make([]Source, 0, len(heads))
-	for id, r := range heads {
-		if r.Action != Deleted {
-			out = append(out, r.asSource(id))
-		}
-	}
-	slices.SortFunc(out, func(a, b Source) int { return strings.Compare(a.ID, b.ID) })
-	return out
 }
 
 // Reload reads the files again. What it changed is told as events; changed is false where nothing differs. Events that
@@ -77,7 +64,7 @@ func (s *Store) Reload(ctx context.Context) (set *Set, changed bool, err error) 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.view.Load()
-	if set, err = s.compiler.Compile(ctx, sources(old.heads), true); err != nil {
+	if set, err = s.compiler.Compile(ctx, old.sources(), true); err != nil {
 		return nil, false, err
 	}
 	if set.Snapshot.Revision == old.set.Snapshot.Revision {
@@ -89,7 +76,7 @@ func (s *Store) Reload(ctx context.Context) (set *Set, changed bool, err error) 
 	s.unsaid = append(s.unsaid, s.compare(old.set, set, s.now().UnixNano())...)
 	_ = s.flush() // it is tried again
 	s.compiler.Activate(set)
-	s.view.Store(&view{set: set, heads: old.heads, live: old.live})
+	s.view.Store(&view{set, old.shelf})
 	return set, true, nil
 }
 
@@ -138,7 +125,7 @@ func (s *Store) Get(id string) (Policy, error) {
 // all).
 func (s *Store) List(after string, limit int) (items []Policy, next string) {
 	v := s.view.Load()
-	i, found := slices.BinarySearchFunc(v.set.Policies, after, func(p Info, id string) int { return strings.Compare(p.ID, id) })
+	i, found := v.set.find(after)
 	if found && after != "" {
 		i++
 	}
@@ -146,7 +133,7 @@ func (s *Store) List(after string, limit int) (items []Policy, next string) {
 		if len(items) == limit {
 			return items, items[limit-1].ID
 		}
-		items = append(items, v.describe(&v.set.Policies[i]))
+		items = append(items, v.describe(v.set.Policies[i]))
 	}
 	return items, ""
 }
@@ -154,7 +141,7 @@ func (s *Store) List(after string, limit int) (items []Policy, next string) {
 // Revisions gives up to limit entries of a policy's history, newest first, from below the revision before (0 begins),
 // and the revision to go on from (0: that was all). Its error is ErrNotFound where the store never had the policy.
 func (s *Store) Revisions(id string, before uint64, limit int) (items []Revision, next uint64, err error) {
-	if s.view.Load().heads[id] == nil {
+	if s.view.Load().head(id) == nil {
 		return nil, 0, s.notStored(id)
 	}
 	var all []Revision
@@ -203,7 +190,7 @@ func (s *Store) Revision(id string, n uint64) (Revision, error) {
 
 func (s *Store) revision(id string, n uint64) (*record, error) {
 	v := s.view.Load()
-	if v.heads[id] == nil && v.set.info(id) == nil {
+	if v.head(id) == nil && v.set.info(id) == nil {
 		return nil, ErrNotFound
 	}
 	r := new(record)
