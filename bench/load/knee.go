@@ -37,15 +37,25 @@ type Knee struct {
 // apart is how close the search comes: the highest rate that held and the lowest that did not differ by no more.
 const apart = 0.04
 
+// Check says what is wrong with the search itself.
+func (k *KneeOptions) Check() error {
+	switch {
+	case k.Bound <= 0:
+		return errors.New("knee: expected a bound of more than 0s")
+	case !(k.Run.Rate > 0):
+		return errors.New("knee: expected a rate of more than 0 at which to begin")
+	case !(k.Limit >= 0):
+		return errors.New("knee: expected a largest rate of 0 or more")
+	}
+	return nil
+}
+
 // FindKnee doubles the rate until it does not hold, then halves the gap between the two. A rate holds where 99 % of the
 // calls were answered within the bound, 99 % of what was asked was answered at all, nothing was wrong, and errors were
 // rarer than one in a thousand.
 func FindKnee(ctx context.Context, k KneeOptions) (*Knee, error) {
-	switch {
-	case k.Bound <= 0:
-		return nil, errors.New("knee: expected a bound of more than 0s")
-	case k.Run.Rate <= 0:
-		return nil, errors.New("knee: expected a rate at which to begin")
+	if err := k.Check(); err != nil {
+		return nil, err
 	}
 	limit := k.Limit
 	if limit == 0 {

@@ -51,7 +51,7 @@ func (o *Options) Check() error {
 	switch {
 	case len(o.Calls) == 0:
 		return errors.New("calls: expected at least one")
-	case o.Rate < 0 || o.Rate > 1e8:
+	case !(o.Rate >= 0 && o.Rate <= 1e8): // nor anything that is no number
 		return fmt.Errorf("rate: got %g, expected 0 to 100000000 calls a second", o.Rate)
 	case o.Connections < 1 || o.Connections > maxConnections:
 		return fmt.Errorf("connections: got %d, expected 1 to %d", o.Connections, maxConnections)

@@ -102,10 +102,17 @@ The policy that answers a workload is written by --write-policy. Exit 0 when som
 		if err := o.Check(); err != nil {
 			return err
 		}
+		k := load.KneeOptions{Run: o, Bound: b.knee, Limit: b.limit}
+		searches := cmd.Flags().Changed("knee")
+		if searches {
+			if err := k.Check(); err != nil {
+				return err
+			}
+		}
 		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
-		if b.knee > 0 {
-			return b.find(ctx, o, std)
+		if searches {
+			return b.find(ctx, k, std)
 		}
 		return b.once(ctx, o, std)
 	}
@@ -199,13 +206,14 @@ func (b *benchFlags) unreached(err error, std Stdio) error {
 }
 
 // find searches for the knee and prints the steps.
-func (b *benchFlags) find(ctx context.Context, o load.Options, std Stdio) error {
-	o.Progress = benchProgress(std)
-	k, err := load.FindKnee(ctx, load.KneeOptions{Run: o, Bound: b.knee, Limit: b.limit, Each: func(s load.Step) {
+func (b *benchFlags) find(ctx context.Context, o load.KneeOptions, std Stdio) error {
+	o.Run.Progress = benchProgress(std)
+	o.Each = func(s load.Step) {
 		if endProgress(std); !b.output.json() {
 			printStep(std.Out, s)
 		}
-	}})
+	}
+	k, err := load.FindKnee(ctx, o)
 	endProgress(std)
 	if err != nil {
 		return &exitError{code: exitNo, err: err}

@@ -63,6 +63,10 @@ func TestBenchExits(t *testing.T) {
 		{name: "an unknown workload", args: short + "--workload acl --url " + s.URL, code: 2, says: "expected one of"},
 		{name: "an unknown target", args: short + "--target soap --url " + s.URL, code: 2, says: "expected one of native"},
 		{name: "no connection", args: "bench -c 0 --url " + s.URL, code: 2, says: "connections"},
+		{name: "a rate that is no number", args: "bench --rate NaN --url " + s.URL, code: 2, says: "rate"},
+		{name: "a knee without a rate to begin with", args: "bench --knee 2ms --rate 0 --url " + s.URL, code: 2, says: "a rate of more than 0"},
+		{name: "a knee before it began", args: "bench --knee -2ms --url " + s.URL, code: 2, says: "a bound of more than 0s"},
+		{name: "a knee up to no number", args: "bench --knee 2ms --max-rate NaN --url " + s.URL, code: 2, says: "largest rate"},
 		{name: "a header that is none", args: short + "-H x --url " + s.URL, code: 2, says: "name: value"},
 		{name: "a proxy asks about paths", args: short + "--workload rbac --target http --url " + s.URL, code: 2, says: "path"},
 	} {
