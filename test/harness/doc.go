@@ -7,5 +7,6 @@
 //
 // Beside the program stands what several rooms' tests need around it: other programs that listen (Listen), a Redis that
 // can be killed, certificates, a free port, a wait for a condition, a second attempt for a test of times that ran while
-// the machine stood still (Steady), a measure of work (CPUTime), and one answer to a real component that is absent.
+// the machine stood still (Steady), a clock that stands still with it (Moving), a measure of work (CPUTime), and one
+// answer to a real component that is absent.
 package harness

@@ -111,3 +111,24 @@ func (a *attempt) Fatalf(form string, v ...any) {
 	a.fail(fmt.Sprintf(form, v...))
 	runtime.Goexit()
 }
+
+// Moving is closed after d in which this process could run: what a promise in seconds is held by on a machine that others
+// use too. A time in which nothing ran here counts as its first 10 ms. Call stop when it is no longer waited for.
+func Moving(d time.Duration) (over <-chan struct{}, stop func()) {
+	const step, most = time.Millisecond, 10 * time.Millisecond
+	out, end := make(chan struct{}), make(chan struct{})
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		for last := time.Now(); d > 0; {
+			select {
+			case <-end:
+				return
+			case <-time.After(step):
+			}
+			now := time.Now()
+			d, last = d-min(most, now.Sub(last)), now
+		}
+		close(out)
+	})
+	return out, sync.OnceFunc(func() { close(end); ended.Wait() })
+}

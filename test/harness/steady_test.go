@@ -36,3 +36,21 @@ func TestAFailureWhileTheMachineStoodStillIsTriedAgain(t *testing.T) {
 		t.Fatalf("run %d times", runs)
 	}
 }
+
+func TestMovingTimeIsOverAndCanBeStopped(t *testing.T) {
+	begin := time.Now()
+	over, stop := Moving(30 * time.Millisecond)
+	<-over
+	if took := time.Since(begin); took < 30*time.Millisecond {
+		t.Fatalf("over after %s", took)
+	}
+	stop()
+	stop()
+	over, stop = Moving(time.Hour)
+	stop()
+	select {
+	case <-over:
+		t.Fatal("over at once")
+	default:
+	}
+}
