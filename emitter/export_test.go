@@ -30,7 +30,7 @@ func (r *Revisions) SetNowForTest(now func() time.Time) { r.now = now }
 func AppendRowsForTest(s *pdp.Snapshot, seq uint32) []byte { return appendRows(nil, s, seq) }
 
 // ParseRowsForTest is its decoder.
-func ParseRowsForTest(b []byte) (*Rows, error) { return parseRows(b) }
+func ParseRowsForTest(b []byte) (*Rows, error) { return parseRows(b, nil) }
 
 // SetHookForTest sets what is called at each step of a batch.
 func (o *PumpOptions) SetHookForTest(f func(step int)) { o.hook = f }

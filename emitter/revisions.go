@@ -17,16 +17,17 @@ import (
 )
 
 // Revisions keeps the rows of each snapshot under its Seq, in a file each, from before its activation until no record
-// can refer to it. Persist and Prune may be called by any goroutine; rows is lock-free.
+// can refer to it. Of sets that differ in little one lies there whole, and of the others what differs from it. Persist and Prune may be called by any goroutine; rows is lock-free.
 type Revisions struct {
 	dir   string
 	now   func() time.Time
-	mu    sync.Mutex // guards old, files and current; never taken by the pump or a decision
+	mu    sync.Mutex // guards old, files, base and current; never taken by the pump or a decision
 	known atomic.Pointer[map[uint32]*Rows]
 	next  uint32
 	// current is the Seq persisted last; all others are on their way out.
 	current uint32
 	old     map[uint32]*retired
+	base    *rowBase // nil: none was written in this life
 }
 
 // retired is a snapshot that was replaced. Calls under way may still record under it for a while; once that while is
@@ -70,26 +71,29 @@ func OpenRevisions(dir string) (*Revisions, []error, error) {
 		}
 		r.next = max(r.next, uint32(seq)+1)
 		path := filepath.Join(dir, n.Name())
-		rows, err := readRows(path, uint32(seq))
+		rows, err := readRows(path, uint32(seq), func(seq uint32) *Rows { return known[seq] })
 		if err != nil {
 			broken = append(broken, err)
 			os.Rename(path, path+".broken")
 			continue
 		}
-		rows.share(last)
-		known[uint32(seq)], last = rows, rows
+		if rows.base == 0 {
+			rows.share(last)
+			last = rows
+		}
+		known[uint32(seq)] = rows
 		r.old[uint32(seq)] = &retired{since: r.now()}
 	}
 	r.known.Store(&known)
 	return r, broken, nil
 }
 
-func readRows(path string, seq uint32) (*Rows, error) {
+func readRows(path string, seq uint32, known func(uint32) *Rows) (*Rows, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := parseRows(b)
+	rows, err := parseRows(b, known)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -113,16 +117,23 @@ func (r *Revisions) Persist(s *pdp.Snapshot) error {
 	if r.next == math.MaxUint32 {
 		return fmt.Errorf("revisions: %s: numbers are used up", r.dir)
 	}
-	b := appendRows(nil, s, r.next)
-	rows, err := parseRows(b)
+	known := clone(*r.known.Load())
+	b := r.delta(s)
+	whole := b == nil
+	if whole {
+		b = appendRows(nil, s, r.next)
+	}
+	rows, err := parseRows(b, func(seq uint32) *Rows { return known[seq] })
 	if err != nil {
 		return fmt.Errorf("revisions: %w", err)
 	}
 	if err := writeFile(r.path(r.next), b, 0o600); err != nil {
 		return fmt.Errorf("revisions: %w", err)
 	}
-	known := clone(*r.known.Load())
-	rows.share(known[r.current])
+	if whole {
+		rows.share(known[r.current])
+		r.base = &rowBase{rows, s.Rules, len(b)}
+	}
 	known[r.next] = rows
 	r.known.Store(&known)
 	r.activate(r.next)
@@ -131,13 +142,33 @@ func (r *Revisions) Persist(s *pdp.Snapshot) error {
 	return nil
 }
 
+// delta is the next file as what differs from the base; nil where it is better written whole.
+func (r *Revisions) delta(s *pdp.Snapshot) []byte {
+	if r.base == nil || r.base.size < minBase {
+		return nil
+	}
+	if b := appendDelta(nil, s, r.next, r.base, steps(r.base.rules, s.Rules)); len(b) <= max(minDelta, r.base.size/deltaShare) {
+		return b
+	}
+	return nil
+}
+
 // find looks for rows on disk that are those of s, byte for byte.
 func (r *Revisions) find(s *pdp.Snapshot) (uint32, bool) {
 	for seq, rows := range *r.known.Load() {
-		if rows.Revision != s.Revision || len(rows.rules) != len(s.Rules) {
+		if rows.Revision != s.Revision || rows.count() != len(s.Rules) {
 			continue
 		}
-		if b, err := os.ReadFile(r.path(seq)); err == nil && bytes.Equal(b, appendRows(nil, s, seq)) {
+		var b []byte
+		switch {
+		case rows.base == 0:
+			b = appendRows(nil, s, seq)
+		case r.base != nil && rows.base == r.base.rows.Seq:
+			b = appendDelta(nil, s, seq, r.base, steps(r.base.rules, s.Rules))
+		default:
+			continue // of an earlier life: it cannot be compared byte for byte
+		}
+		if was, err := os.ReadFile(r.path(seq)); err == nil && bytes.Equal(was, b) {
 			return seq, true
 		}
 	}
@@ -166,7 +197,7 @@ func (r *Revisions) Prune(tail, cursor uint64) {
 			gone = append(gone, seq)
 		}
 	}
-	if len(gone) == 0 {
+	if gone = r.without(gone); len(gone) == 0 {
 		return
 	}
 	known := clone(*r.known.Load())
@@ -176,6 +207,26 @@ func (r *Revisions) Prune(tail, cursor uint64) {
 		os.Remove(r.path(seq))
 	}
 	r.known.Store(&known)
+}
+
+// without are those of gone on which nothing is based that stays.
+func (r *Revisions) without(gone []uint32) []uint32 {
+	if len(gone) == 0 {
+		return nil
+	}
+	needed, goes := map[uint32]bool{}, map[uint32]bool{}
+	if r.base != nil {
+		needed[r.base.rows.Seq] = true
+	}
+	for _, seq := range gone {
+		goes[seq] = true
+	}
+	for seq, rows := range *r.known.Load() {
+		if rows.base != 0 && !goes[seq] {
+			needed[rows.base] = true
+		}
+	}
+	return slices.DeleteFunc(gone, func(seq uint32) bool { return needed[seq] })
 }
 
 // Seqs lists what is kept, in order.

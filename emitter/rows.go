@@ -24,7 +24,16 @@ type Rows struct {
 	Seq      uint32
 	Revision string
 	revision []byte // JSON
-	rules    []*row // those that are in several snapshots, once: see share
+	runs     []run  // at least one
+	base     uint32 // Seq of the rows that most of these are; 0: none
+	crc      uint32 // that ends the file
+}
+
+// run is rows that follow each other. Most are a stretch of the base's; see share for what else is in several snapshots
+// once.
+type run struct {
+	first int32 // the number of its first row
+	rows  []*row
 }
 
 type row struct {
@@ -33,7 +42,7 @@ type row struct {
 	cut                    pdp.Field
 }
 
-// A file of rows, little endian; texts are a uvarint length and their bytes:
+// A file of rows, little endian (rowsdelta.go has the one that says what differs from another); texts are a uvarint length and their bytes:
 //
 //	 0  8    "thymrows"
 //	 8  u32  version (1)
@@ -60,14 +69,24 @@ func appendRows(dst []byte, s *pdp.Snapshot, seq uint32) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, seq)
 	dst = append(dst, 0, 0, 0, 0)
 	dst = appendText(dst, s.Revision)
-	dst = binary.AppendUvarint(dst, uint64(len(s.Rules)))
-	for i := range s.Rules {
-		r := &s.Rules[i]
+	dst = appendRules(dst, s.Rules)
+	return endRows(dst, start)
+}
+
+func appendRules(dst []byte, rules []pdp.Rule) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(rules)))
+	for i := range rules {
+		r := &rules[i]
 		dst = appendText(dst, r.Policy)
 		dst = appendText(dst, r.ID)
 		dst = appendText(dst, r.Sentence)
 		dst = appendText(dst, r.Reason)
 	}
+	return dst
+}
+
+// endRows ends the file that begins at start.
+func endRows(dst []byte, start int) []byte {
 	binary.LittleEndian.PutUint32(dst[start+16:], uint32(len(dst)-start-rowsFixed))
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 }
@@ -77,39 +96,42 @@ func appendText(dst []byte, s string) []byte {
 	return append(dst, s...)
 }
 
-// parseRows reads a file of rows.
-func parseRows(b []byte) (*Rows, error) {
+// parseRows reads a file of rows. known finds the rows that it may be based on.
+func parseRows(b []byte, known func(seq uint32) *Rows) (*Rows, error) {
 	switch {
 	case len(b) < rowsFixed+4 || string(b[:8]) != rowsMagic:
 		return nil, fmt.Errorf("%w: no file of rows", ErrRows)
-	case binary.LittleEndian.Uint32(b[8:]) != rowsVersion:
-		return nil, fmt.Errorf("%w: version %d, %d expected", ErrRows, binary.LittleEndian.Uint32(b[8:]), rowsVersion)
+	case binary.LittleEndian.Uint32(b[8:]) != rowsVersion && binary.LittleEndian.Uint32(b[8:]) != deltaVersion:
+		return nil, fmt.Errorf("%w: version %d, %d or %d expected", ErrRows, binary.LittleEndian.Uint32(b[8:]), rowsVersion, deltaVersion)
 	case uint64(len(b)) != uint64(binary.LittleEndian.Uint32(b[16:]))+rowsFixed+4:
 		return nil, fmt.Errorf("%w: %d bytes, which is not what they announce", ErrRows, len(b))
 	case binary.LittleEndian.Uint32(b[len(b)-4:]) != crc32.Checksum(b[:len(b)-4], castagnoli):
 		return nil, fmt.Errorf("%w: checksum", ErrRows)
 	}
-	r := &Rows{Seq: binary.LittleEndian.Uint32(b[12:])}
+	r := &Rows{Seq: binary.LittleEndian.Uint32(b[12:]), crc: binary.LittleEndian.Uint32(b[len(b)-4:])}
 	t := texts{b: b[rowsFixed : len(b)-4]}
 	r.Revision = t.next()
 	r.revision = pdp.AppendString(nil, r.Revision)
-	n := t.count()
-	if n > uint64(len(t.b)) { // a row is four bytes at least
-		return nil, fmt.Errorf("%w: %d rows in %d bytes", ErrRows, n, len(t.b))
-	}
-	r.rules = make([]*row, 0, n)
-	for range n {
-		var x row
-		x.policy = x.text(t.next(), pdp.MaxName, pdp.CutPolicy)
-		x.rule = x.text(t.next(), pdp.MaxName, pdp.CutRule)
-		x.sentence = x.text(t.next(), maxReason, pdp.CutReason)
-		x.reason = t.next()
-		r.rules = append(r.rules, &x)
+	if binary.LittleEndian.Uint32(b[8:]) == deltaVersion {
+		if err := r.parseDelta(&t, known); err != nil {
+			return nil, err
+		}
+	} else {
+		r.runs = []run{{0, t.rows()}}
 	}
 	if t.bad || len(t.b) > 0 {
 		return nil, fmt.Errorf("%w: texts do not fit", ErrRows)
 	}
 	return r, nil
+}
+
+// newRow is a rule as a row.
+func newRow(policy, id, sentence, reason string) *row {
+	x := &row{reason: reason}
+	x.policy = x.text(policy, pdp.MaxName, pdp.CutPolicy)
+	x.rule = x.text(id, pdp.MaxName, pdp.CutRule)
+	x.sentence = x.text(sentence, maxReason, pdp.CutReason)
+	return x
 }
 
 // text is s as JSON, cut to what an event may hold.
@@ -122,26 +144,47 @@ func (x *row) text(s string, limit int, f pdp.Field) []byte {
 }
 
 func (r *Rows) at(i int32) *row {
-	if r == nil || i < 0 || int(i) >= len(r.rules) {
+	if r == nil || i < 0 {
 		return nil
 	}
-	return r.rules[i]
+	lo, hi := 0, len(r.runs)-1
+	for lo < hi {
+		if m := int(uint(lo+hi+1) >> 1); r.runs[m].first <= i {
+			lo = m
+		} else {
+			hi = m - 1
+		}
+	}
+	if n := int(i - r.runs[lo].first); n < len(r.runs[lo].rows) {
+		return r.runs[lo].rows[n]
+	}
+	return nil
+}
+
+// count is how many rows there are.
+func (r *Rows) count() int {
+	last := &r.runs[len(r.runs)-1]
+	return int(last.first) + len(last.rows)
 }
 
 // share takes rows of another snapshot for those that are equal, so that many snapshots that differ in little hold little
-// more than one. Both are nearly always in one order; where they are not, less is shared.
+// more than one. Both are nearly always in one order; where they are not, less is shared. r has no base.
 func (r *Rows) share(other *Rows) {
 	if other == nil {
 		return
 	}
-	j := 0
-	for i, x := range r.rules {
-		for j < len(other.rules) && compareRows(other.rules[j], x) < 0 {
-			j++
-		}
-		if j < len(other.rules) && compareRows(other.rules[j], x) == 0 {
-			if y := other.rules[j]; bytes.Equal(x.sentence, y.sentence) && x.reason == y.reason && x.cut == y.cut {
-				r.rules[i] = y
+	rows := r.runs[0].rows
+	i := 0
+	for _, o := range other.runs {
+		for _, y := range o.rows {
+			for i < len(rows) && compareRows(rows[i], y) < 0 {
+				i++
+			}
+			if i < len(rows) && compareRows(rows[i], y) == 0 {
+				if x := rows[i]; bytes.Equal(x.sentence, y.sentence) && x.reason == y.reason && x.cut == y.cut {
+					rows[i] = y
+				}
+				i++
 			}
 		}
 	}
@@ -164,6 +207,20 @@ func (t *texts) count() uint64 {
 	}
 	t.b = t.b[w:]
 	return n
+}
+
+// rows reads a number of rows, and them.
+func (t *texts) rows() []*row {
+	n := t.count()
+	if n > uint64(len(t.b)) { // a row is four bytes at least
+		t.bad, t.b = true, nil
+		return nil
+	}
+	rows := make([]*row, n)
+	for i := range rows {
+		rows[i] = newRow(t.next(), t.next(), t.next(), t.next())
+	}
+	return rows
 }
 
 func (t *texts) next() string {
