@@ -209,6 +209,9 @@ func (c *compiler) callee(from *group, ref ast.Ref) (caller, int, error) {
 	}
 	slow := bridged(b, f)
 	if fast := ownBuiltin(name); fast != nil {
+		if name == "graph.reachable" {
+			return remembered(quick(fast, slow), b.Decl.Arity()), b.Decl.Arity(), nil
+		}
 		if c.prog.zones == nil && strings.HasPrefix(name, "time.") {
 			c.prog.zones = &zones{}
 		}

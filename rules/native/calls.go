@@ -82,6 +82,23 @@ func (m *machine) growCalls() {
 	}
 }
 
+// remembered is a call of a builtin that costs more than finding what it answered to equal arguments.
+func remembered(call caller, arity int) caller {
+	key := &group{id: -1} // beside those of functions
+	return func(m *machine, at int) val {
+		v, hash, ok := m.recall(key, m.args[at:])
+		if ok {
+			m.args = m.args[:at]
+			return v
+		}
+		v = call(m, at)
+		if m.err == nil && v.kind != undefined {
+			m.remember(key, hash, m.args[at:at+arity], v) // taken off the stack, and still there
+		}
+		return v
+	}
+}
+
 // keepCalls bounds what a pooled machine keeps.
 const keepCalls = 1 << 12
 
