@@ -75,7 +75,7 @@ func usable(k jwk.Key) (p publicKey, ok bool) {
 	p.id, _ = k.KeyID()
 	p.algorithms = algorithmsOf(p.raw)
 	if alg, given := k.Algorithm(); given {
-		p.algorithms = slices.DeleteFunc(p.algorithms, func(a jwa.SignatureAlgorithm) bool { return a.String() != alg.String() })
+		p.algorithms = slices.DeleteFunc(p.algorithms, func(a jwa.SignatureAlgorithm) bool { return oneName(a.String()) != oneName(alg.String()) })
 	}
 	return p, len(p.algorithms) > 0
 }
@@ -97,9 +97,18 @@ func algorithmsOf(raw any) []jwa.SignatureAlgorithm {
 			return []jwa.SignatureAlgorithm{jwa.ES512()}
 		}
 	case ed25519.PublicKey:
-		return []jwa.SignatureAlgorithm{jwa.EdDSA()}
+		return []jwa.SignatureAlgorithm{jwa.EdDSA(), jwa.EdDSAEd25519()}
 	}
 	return nil
+}
+
+// oneName is the name under which an algorithm is configured. Over Ed25519 keys, which are the only ones that count, EdDSA has
+// a second name since RFC 9864.
+func oneName(alg string) string {
+	if alg == "Ed25519" {
+		return "EdDSA"
+	}
+	return alg
 }
 
 // candidates are the keys that may have signed with alg under the name kid; without one, all of the kind.

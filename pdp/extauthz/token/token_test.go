@@ -96,7 +96,8 @@ func TestOnlyWhatIsSignedForUsAndInTimeIsBelieved(t *testing.T) {
 	e, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	edPublic, ed, _ := ed25519.GenerateKey(rand.Reader)
 	set, _ := json.Marshal(m{"keys": []any{rsaJWK(r, "r1"), ecJWK(e, "e1"), m{"kty": "oct", "kid": "h", "k": "c2VjcmV0"},
-		m{"kty": "OKP", "crv": "Ed25519", "kid": "d1", "x": b64.EncodeToString(edPublic)}}})
+		m{"kty": "OKP", "crv": "Ed25519", "kid": "d1", "x": b64.EncodeToString(edPublic)},
+		m{"kty": "OKP", "crv": "Ed25519", "kid": "d2", "alg": "Ed25519", "x": b64.EncodeToString(edPublic)}}})
 	file := filepath.Join(t.TempDir(), "jwks.json")
 	if err := os.WriteFile(file, set, 0o600); err != nil {
 		t.Fatal(err)
@@ -141,6 +142,9 @@ func TestOnlyWhatIsSignedForUsAndInTimeIsBelieved(t *testing.T) {
 		{"RS256", good, true},
 		{"ES256", sign(t, m{"alg": "ES256", "kid": "e1"}, with(nil), e), true},
 		{"EdDSA", sign(t, m{"alg": "EdDSA", "kid": "d1"}, with(nil), ed), true},
+		{"EdDSA by its newer name", sign(t, m{"alg": "Ed25519", "kid": "d1"}, with(nil), ed), true},
+		{"EdDSA of a key that says the newer name", sign(t, m{"alg": "EdDSA", "kid": "d2"}, with(nil), ed), true},
+		{"EdDSA over another curve", sign(t, m{"alg": "Ed448", "kid": "d1"}, with(nil), ed), false},
 		{"a signature of zeros", zeroed(sign(t, m{"alg": "ES256", "kid": "e1"}, with(nil), e)), false},
 		{"an RSA signature said to be ECDSA", sign(t, m{"alg": "ES256", "kid": "e1"}, with(nil), r), false},
 		{"no exp", sign(t, rs(nil), with(m{"exp": nil}), r), false},

@@ -174,7 +174,7 @@ func (v *Verifier) examine(token string, set *keySet, now int64) (claims []byte,
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	if !slices.Contains(v.o.Algorithms, alg) {
+	if !slices.Contains(v.o.Algorithms, oneName(alg)) {
 		return nil, 0, 0, fmt.Errorf("its algorithm is not one of %s", strings.Join(v.o.Algorithms, ", "))
 	}
 	keys, algorithm := set.candidates(kid, alg)
