@@ -109,6 +109,9 @@ func (r *bookmark) Wait(ctx context.Context) error {
 	}
 }
 
+// patience is how long a listener waits for one message.
+const patience = time.Minute
+
 // listener reads a stream. Its messages are "id event" or "gap missed".
 type listener struct {
 	t    testing.TB
@@ -128,7 +131,7 @@ func listen(t testing.TB, addr, query string, headers ...string) *listener {
 	if _, err := io.WriteString(conn, head+"\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -146,6 +149,7 @@ func listen(t testing.TB, addr, query string, headers ...string) *listener {
 // next is the next message; comments are passed over.
 func (l *listener) next() string {
 	l.t.Helper()
+	_ = l.conn.SetReadDeadline(time.Now().Add(patience))
 	var id, event, data string
 	for {
 		line, err := l.r.ReadString('\n')
