@@ -49,8 +49,8 @@ func TestAProbingAgentIsQuarantined(t *testing.T) {
 			return x.Type == "probing" && x.Source == "mallory" && x.Severity == "HIGH" && x.Status == "OPEN"
 		})
 	})
-	e := s.said("quarantined the subject until ")
-	if e == nil || e.Agent != "mallory" || !strings.Contains(e.Message, "undo with DELETE /v1/immune/quarantine/{agent_id}?type={subject_type}") {
+	e := s.says("quarantined the subject until ")
+	if e.Agent != "mallory" || !strings.Contains(e.Message, "undo with DELETE /v1/immune/quarantine/{agent_id}?type={subject_type}") {
 		t.Fatalf("no event says who, why, until when and how to undo it: %+v", s.immune())
 	}
 	if strings.Contains(e.Message, "mallory") {
@@ -138,7 +138,7 @@ func TestObserveOnlySays(t *testing.T) {
 	if d := s.ask("mallory", "admin", "read", "x"); d.Allowed || d.Reason != "by hand" {
 		t.Errorf("%+v", d)
 	}
-	if e := s.said("quarantine by an operator"); e == nil || e.Agent != "mallory" {
+	if e := s.says("quarantine by an operator"); e.Agent != "mallory" {
 		t.Errorf("no event says so: %+v", s.immune())
 	}
 }
@@ -240,27 +240,24 @@ deny contains {"rule": "oops"} if input.action.name
 						t.Error("it acted")
 					}
 				} else {
-					harness.Eventually(t, 20*time.Second, "the policies go back", func() bool { return s.fleet(1) == 40 })
+					harness.Eventually(t, 30*time.Second, "the policies go back", func() bool { return s.fleet(1) == 40 })
 					harness.Eventually(t, 30*time.Second, "it is said", func() bool { return s.said("returned from policy revision") != nil })
 					if r := s.ask("worker-1", "worker", "fetch", "x").Revision; r != before {
 						t.Errorf("revision %s, want %s", r, before)
 					}
-					if n := s.events(); n["policy.updated"] < 2 || n["immune.self_protection_triggered"] == 0 {
-						t.Errorf("events %v", n)
-					}
+					harness.Eventually(t, 30*time.Second, "it is journaled", func() bool {
+						n := s.events()
+						return n["policy.updated"] >= 2 && n["immune.self_protection_triggered"] > 0
+					})
 				}
 				if q := s.quarantined(); len(q) != 0 {
 					t.Errorf("quarantined: %v", q)
 				}
-				critical := 0
-				for _, e := range s.immune() {
-					if e.Severity == "CRITICAL" && strings.Contains(e.Message, "the policy is suspect") {
-						critical++
-					}
-				}
-				if critical == 0 {
-					t.Errorf("no CRITICAL event says that the policy is suspect: %+v", s.immune())
-				}
+				harness.Eventually(t, 30*time.Second, "a CRITICAL event says that the policy is suspect", func() bool {
+					return slices.ContainsFunc(s.immune(), func(e immuneItem) bool {
+						return e.Severity == "CRITICAL" && strings.Contains(e.Message, "the policy is suspect")
+					})
+				})
 				if mode == "protect" && how == "by file" {
 					s.Signal(syscall.SIGHUP)
 					harness.Eventually(t, 30*time.Second, "SIGHUP insists on the files", func() bool { return s.ask("worker-1", "worker", "fetch", "x").Revision != before })
@@ -285,11 +282,11 @@ func TestAPolicyThatFailsGoesBack(t *testing.T) {
 deny contains {"rule": "breaks"} if to_number(input.subject.id) > 1
 `)
 	harness.Eventually(t, 30*time.Second, "the bad policy decides", func() bool { return s.ask("worker-1", "worker", "fetch", "x").Revision != before })
-	harness.Eventually(t, 20*time.Second, "the policies go back", func() bool { return s.fleet(1) == 40 })
+	harness.Eventually(t, 30*time.Second, "the policies go back", func() bool { return s.fleet(1) == 40 })
 	if r := s.ask("worker-1", "worker", "fetch", "x").Revision; r != before {
 		t.Errorf("revision %s, want %s", r, before)
 	}
-	if e := s.said("returned from policy revision"); e == nil || !strings.Contains(e.Message, "evaluations failed since the change") {
+	if e := s.says("returned from policy revision"); !strings.Contains(e.Message, "evaluations failed since the change") {
 		t.Errorf("%+v", e)
 	}
 	if q := s.quarantined(); len(q) != 0 {
@@ -325,7 +322,10 @@ func TestAKillLosesNoFinding(t *testing.T) {
 		})
 		s.Kill()
 		s = start(t, dir, "immune.mode=protect")
-		harness.Eventually(t, 30*time.Second, "the act is on record", func() bool { return s.events()["immune.self_protection_triggered"] > 0 })
+		harness.Eventually(t, 30*time.Second, "the act is on record, and what it was for", func() bool {
+			e := s.events()
+			return e["immune.self_protection_triggered"] > 0 && e["threat.detected"] >= len(s.threats())
+		})
 		n := 0
 		for _, x := range s.threats() {
 			if x.Type == "probing" {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"thymus/test/harness"
 )
@@ -128,6 +129,13 @@ func (s *sidecar) said(prefix string) *immuneItem {
 		}
 	}
 	return nil
+}
+
+// says waits for an immune event whose message begins so.
+func (s *sidecar) says(prefix string) (e *immuneItem) {
+	s.t.Helper()
+	harness.Eventually(s.t, 30*time.Second, "an immune event says: "+prefix, func() bool { e = s.said(prefix); return e != nil })
+	return e
 }
 
 func (s *sidecar) quarantined() (ids []string) {

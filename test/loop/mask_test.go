@@ -31,8 +31,8 @@ func TestAKillHidesNoProbeBehindAMask(t *testing.T) {
 				t.Fatal("five denials are no probe")
 			}
 			probe(5, 8)
-			harness.Eventually(t, 5*time.Second, "it is quarantined", func() bool { return slices.Equal(s.quarantined(), []string{"agent/mallory"}) })
-			harness.Eventually(t, 5*time.Second, "the threat", func() bool { return len(s.threats()) == 1 })
+			harness.Eventually(t, 30*time.Second, "it is quarantined", func() bool { return slices.Equal(s.quarantined(), []string{"agent/mallory"}) })
+			harness.Eventually(t, 30*time.Second, "the threat", func() bool { return len(s.threats()) == 1 })
 			s.Kill()
 			s = start(t, dir, "immune.mode=protect", "events.mask="+mask)
 			if code := s.call("DELETE", "/v1/immune/quarantine/mallory", "", nil); code != 204 {
@@ -73,8 +73,8 @@ func TestAKillLosesNoFindingBehindAMask(t *testing.T) {
 		time.Sleep(time.Duration(round) * 2 * time.Millisecond)
 		s.Kill()
 		s = again()
-		harness.Eventually(t, 5*time.Second, "it is quarantined", func() bool { return slices.Equal(s.quarantined(), []string{"agent/mallory"}) })
-		harness.Eventually(t, 5*time.Second, "its threat is there", func() bool { return len(s.threats()) == 1 })
+		harness.Eventually(t, 30*time.Second, "it is quarantined", func() bool { return slices.Equal(s.quarantined(), []string{"agent/mallory"}) })
+		harness.Eventually(t, 30*time.Second, "its threat is there", func() bool { return len(s.threats()) == 1 })
 		s.Stop()
 		s = again()
 		if x := s.threats(); len(x) != 1 || x[0].Count != 8 {
@@ -104,7 +104,7 @@ func TestWhatIsSaidOfASubjectFollowsTheMasks(t *testing.T) {
 				if want == "" {
 					want = "would quarantine the subject"
 				}
-				harness.Eventually(t, 5*time.Second, want, func() bool {
+				harness.Eventually(t, 30*time.Second, want, func() bool {
 					return slices.ContainsFunc(s.immune(), func(e immuneItem) bool { return e.Agent == who && strings.HasPrefix(e.Message, want) })
 				})
 			}
@@ -113,7 +113,7 @@ func TestWhatIsSaidOfASubjectFollowsTheMasks(t *testing.T) {
 					t.Fatalf("release: %d", code)
 				}
 			}
-			harness.Eventually(t, 5*time.Second, "all is found and journaled", func() bool {
+			harness.Eventually(t, 30*time.Second, "all is found and journaled", func() bool {
 				e := s.events()
 				return e["threat.detected"] == 4 && e["immune.event_published"] == len(s.immune()) // each for probing and for denials
 			})

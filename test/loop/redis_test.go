@@ -27,7 +27,7 @@ func TestTwoSidecarsShareOneRegistry(t *testing.T) {
 	found := func(s *sidecar, source string) bool {
 		return slices.ContainsFunc(s.threats(), func(x threatItem) bool { return x.Source == source && x.Type == "probing" })
 	}
-	harness.Eventually(t, 5*time.Second, "b sees what a detected", func() bool { return found(b, "mallory") })
+	harness.Eventually(t, 30*time.Second, "b sees what a detected", func() bool { return found(b, "mallory") })
 	if code := b.call("PATCH", "/v1/threats/"+made.ID, `{"status":"CLOSED"}`, nil); code != 200 {
 		t.Fatalf("%d", code)
 	}
@@ -38,14 +38,15 @@ func TestTwoSidecarsShareOneRegistry(t *testing.T) {
 	if code := a.call("PATCH", "/v1/threats/"+made.ID, `{"status":"OPEN"}`, nil); code != 409 {
 		t.Errorf("a move back: %d", code)
 	}
-	harness.Eventually(t, 5*time.Second, "events are journaled where the change was made", func() bool {
+	harness.Eventually(t, 30*time.Second, "events are journaled where the change was made", func() bool {
 		return a.events()["threat.detected"] >= 2 && b.events()["threat.mitigated"] == 1
 	})
 	if n := b.events()["threat.detected"]; n != 0 {
 		t.Errorf("b told of %d threats that it did not find", n)
 	}
 
-	var decisions, slow atomic.Int64
+	var decisions, meanwhile, slow atomic.Int64
+	var away atomic.Bool
 	stop := make(chan struct{})
 	ended := make(chan struct{})
 	go func() { // decisions go on all the while
@@ -56,20 +57,24 @@ func TestTwoSidecarsShareOneRegistry(t *testing.T) {
 				return
 			default:
 			}
-			begin := time.Now()
+			begin, counts := time.Now(), away.Load()
 			d, err := b.try("alice", "admin", "read", "x")
 			if err != nil || !d.Allowed {
 				t.Errorf("a decision while Redis is away: %v %+v", err, d)
 				return
 			}
-			if time.Since(begin) > 200*time.Millisecond {
+			if counts && time.Since(begin) > 200*time.Millisecond {
 				slow.Add(1)
+			}
+			if counts {
+				meanwhile.Add(1)
 			}
 			decisions.Add(1)
 		}
 	}()
 	r.Kill()
-	harness.Eventually(t, 5*time.Second, "it is noticed", func() bool { return b.metric("thymus_threat_store_up") == 0 })
+	away.Store(true)
+	harness.Eventually(t, 30*time.Second, "it is noticed", func() bool { return b.metric("thymus_threat_store_up") == 0 })
 	if len(b.threats()) < 2 {
 		t.Error("the last known state is not served")
 	}
@@ -78,21 +83,25 @@ func TestTwoSidecarsShareOneRegistry(t *testing.T) {
 		t.Errorf("a change while it is away: %d %q", code, problem.Detail)
 	}
 	b.probe("trudy", 20)
-	harness.Eventually(t, 5*time.Second, "quarantine does without Redis", func() bool { return slices.Contains(b.quarantined(), "agent/trudy") })
+	harness.Eventually(t, 30*time.Second, "quarantine does without Redis", func() bool { return slices.Contains(b.quarantined(), "agent/trudy") })
+	harness.Eventually(t, 30*time.Second, "decisions go on", func() bool { return meanwhile.Load() >= 100 || t.Failed() })
+	away.Store(false)
 	r.Start()
-	took := harness.Eventually(t, 10*time.Second, "what was found meanwhile is there", func() bool { return found(a, "trudy") })
+	took := harness.Eventually(t, 30*time.Second, "what was found meanwhile is there", func() bool { return found(a, "trudy") })
 	if code := b.call("POST", "/v1/threats", `{"type":"x","source":"y","severity":"LOW"}`, nil); code != 201 {
 		t.Errorf("a change after its return: %d", code)
 	}
 	close(stop)
 	<-ended
-	if decisions.Load() < 100 || slow.Load() > 0 {
-		t.Errorf("%d decisions, %d of them slow", decisions.Load(), slow.Load())
+	if 20*slow.Load() > meanwhile.Load() { // a machine that stands still makes one slow; waiting for Redis would make all
+		t.Errorf("%d decisions while Redis was away, %d of them slow", meanwhile.Load(), slow.Load())
 	}
 	t.Logf("%d decisions all the while; what was found meanwhile was there %s after the return", decisions.Load(), took)
-	total := len(a.threats())
-	harness.Eventually(t, 5*time.Second, "every threat is told of, by one of them", func() bool {
-		return a.events()["threat.detected"]+b.events()["threat.detected"] >= total
+	// Two are by hand; of each agent there is the probe, and that it was denied so often.
+	total := 0
+	harness.Eventually(t, 30*time.Second, "every threat is told of, by one of them", func() bool {
+		total = len(a.threats())
+		return total >= 6 && a.events()["threat.detected"]+b.events()["threat.detected"] >= total
 	})
 	if n := a.events()["threat.detected"] + b.events()["threat.detected"]; n != total {
 		t.Errorf("%d threats were told of %d times", total, n)
@@ -108,7 +117,7 @@ func TestWhatWaitsForRedisOutlivesTheProcess(t *testing.T) {
 	}{
 		{"a stop", func(s *sidecar) { s.Stop() }},
 		{"a kill", func(s *sidecar) {
-			harness.Eventually(t, 5*time.Second, "it is kept", func() bool {
+			harness.Eventually(t, 30*time.Second, "it is kept", func() bool {
 				st, err := os.Stat(filepath.Join(s.dir, "state", "detect.pending"))
 				return err == nil && st.Size() > 0
 			})
@@ -121,21 +130,21 @@ func TestWhatWaitsForRedisOutlivesTheProcess(t *testing.T) {
 			set := []string{"immune.mode=protect", "threats.store=redis://" + r.Addr, "detect.denials.enabled=false"}
 			s := start(t, dir, set...)
 			r.Kill()
-			harness.Eventually(t, 5*time.Second, "it is noticed", func() bool { return s.metric("thymus_threat_store_up") == 0 })
+			harness.Eventually(t, 30*time.Second, "it is noticed", func() bool { return s.metric("thymus_threat_store_up") == 0 })
 			s.probe("trudy", 20)
-			harness.Eventually(t, 5*time.Second, "quarantine does without Redis", func() bool { return slices.Contains(s.quarantined(), "agent/trudy") })
+			harness.Eventually(t, 30*time.Second, "quarantine does without Redis", func() bool { return slices.Contains(s.quarantined(), "agent/trudy") })
 			c.end(s)
 			if err := os.RemoveAll(filepath.Join(dir, "state", "journal")); err != nil { // what happened is longer ago than a start looks back
 				t.Fatal(err)
 			}
 			r.Start()
 			s = start(t, dir, set...)
-			harness.Eventually(t, 10*time.Second, "the threat is there", func() bool {
+			harness.Eventually(t, 30*time.Second, "the threat is there", func() bool {
 				x := s.threats()
 				return len(x) == 1 && x[0].Source == "trudy" && x[0].Type == "probing"
 			})
-			harness.Eventually(t, 5*time.Second, "it is told of", func() bool { return s.events()["threat.detected"] == 1 })
-			harness.Eventually(t, 5*time.Second, "nothing waits any more", func() bool {
+			harness.Eventually(t, 30*time.Second, "it is told of", func() bool { return s.events()["threat.detected"] == 1 })
+			harness.Eventually(t, 30*time.Second, "nothing waits any more", func() bool {
 				_, err := os.Stat(filepath.Join(dir, "state", "detect.pending"))
 				return errors.Is(err, fs.ErrNotExist)
 			})

@@ -67,7 +67,7 @@ func next(t *testing.T, c <-chan message) message {
 			}
 		}
 		return m
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("nothing comes")
 	}
 	return message{}
