@@ -69,7 +69,7 @@ func refused(t *testing.T, dir string, args ...string) (stderr string, code int)
 	select {
 	case err := <-ended:
 		return b.String(), harness.ExitCode(t, err)
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		_ = cmd.Process.Kill()
 		<-ended
 		t.Fatalf("it runs\n%s", b.String())
