@@ -51,7 +51,10 @@ func TestTokenFiles(t *testing.T) {
 func TestWhoseTokenItIs(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokens")
 	put := func(text string) {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil { // at once: a file that is still empty is refused, and told
 			t.Fatal(err)
 		}
 	}
