@@ -98,6 +98,7 @@ func (l *loader) identity() {
 	x := &l.cfg.ExtAuthz
 	jwt := slices.Contains(x.Identity, "jwt")
 	l.rule("extauthz.identity", []string{"extauthz.jwt.jwks"}, !jwt || x.JWT.JWKS != "", "names jwt, expected extauthz.jwt.jwks with it")
+	l.rule("extauthz.jwt.jwks", nil, !strings.HasPrefix(x.JWT.JWKS, "http://"), "is an http URL, expected https: who is on the way could name the keys")
 	l.rule("extauthz.jwt.jwks", []string{"extauthz.identity"}, jwt || x.JWT.JWKS == "", "is set, but extauthz.identity does not name jwt")
 	l.rule("extauthz.jwt.algorithms", []string{"extauthz.identity"}, !jwt || len(x.JWT.Algorithms) > 0, "expected at least one")
 	l.rule("extauthz.jwt.max_age", []string{"extauthz.jwt.refresh"}, x.JWT.MaxAge >= x.JWT.Refresh,

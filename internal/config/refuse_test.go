@@ -124,6 +124,8 @@ func TestWhatIsRefused(t *testing.T) {
 			`key "data.peer_uids": bounds who may connect to a socket, but neither data.socket nor extauthz.socket is set`},
 		{"tokens without keys", source{set: []string{"extauthz.identity=jwt"}},
 			`key "extauthz.identity": names jwt, expected extauthz.jwt.jwks with it`},
+		{"keys that anybody on the way could replace", source{set: []string{"extauthz.identity=jwt", "extauthz.jwt.jwks=http://id.example/keys"}},
+			`key "extauthz.jwt.jwks": is an http URL, expected https: who is on the way could name the keys`},
 		{"keys for tokens that name nobody", source{set: []string{"extauthz.jwt.jwks=k"}},
 			`key "extauthz.jwt.jwks": is set, but extauthz.identity does not name jwt`},
 		{"keys that are too old before they are fetched again", source{set: []string{"extauthz.jwt.refresh=2h", "extauthz.jwt.max_age=1h"}},
