@@ -1,6 +1,9 @@
 package config
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // check finds what is wrong only when values are taken together. A rule whose keys some source set wrongly is passed
 // over: what it would say could be wrong.
