@@ -65,6 +65,13 @@ func (r *structuredReader) condition(at string, n *node) (condition, bool) {
 		var ok bool
 		if c.path, ok = fieldPath(field); !ok {
 			r.fail(at+".field", n.get("field"), "a path has no empty step between its dots")
+		} else if why, meant := stray(field, c.path); why != "" {
+			f, holds := n.get("field"), "never"
+			if c.negated() {
+				holds = "always"
+			}
+			r.stray.add(Problem{File: r.file, Line: f.line, Column: f.col, Policy: r.policy, Rule: r.ruleID, Field: at + ".field",
+				Detail: describe(f) + ": " + why + "; the condition " + holds + " holds", Nearest: meant})
 		}
 	}
 	if c.op != "" && !slices.Contains(operators, c.op) {

@@ -75,13 +75,28 @@ type Set struct {
 	Policies []*PolicyInfo // by id, disabled ones too; one that did not change is the one of the set before
 	Engine   EngineInfo    // what evaluates it
 
-	world *world
-	apart []*piece
+	world   *world
+	apart   []*piece
+	structs []*piece // apart or not, enabled or not
+	entry   string   // Options.Entrypoint
 }
 
 // Warnings are what loads but cannot be meant, by place. They are worked out anew by each call, at a cost in proportion to
 // the number of rules: a change of one policy need not pay for that.
-func (s *Set) Warnings() []Problem { return s.world.warnings(s.apart, s.Policies) }
+func (s *Set) Warnings() []Problem {
+	out := s.world.warnings(s.apart, s.Policies)
+	for _, p := range s.structs {
+		if p.info.Enabled {
+			out = append(out, p.stray...)
+		}
+	}
+	if s.entry != "" {
+		if why := s.Undecided(s.entry); why != "" {
+			out.add(Problem{Field: "policies.entrypoint", Detail: why})
+		}
+	}
+	return out.sorted()
+}
 
 // Defines says whether a rule, a package or data lies at a path below data, such as envoy/authz/allow.
 func (s *Set) Defines(path string) bool {

@@ -24,7 +24,8 @@ type piece struct {
 	rows     []pdp.Rule // of its enabled rules, in the order of a snapshot; none of a disabled policy
 	lines    []int      // of the source, a row each
 	looks    *looks
-	odd      bool // only OPA's compiler knows what it makes of it
+	stray    Problems // fields that no call has
+	odd      bool     // only OPA's compiler knows what it makes of it
 	loose    *native.Piece
 	rules    []native.Loose // until it is compiled
 	alone    atomic.Pointer[lazily]
@@ -37,7 +38,7 @@ func (c *memory) newPiece(k kept, s *structured, origin string, asJSON, disabled
 	p := &piece{kept: k, origin: origin, asJSON: asJSON, disabled: disabled}
 	p.info = PolicyInfo{ID: strings.Clone(s.id), Name: strings.Clone(s.name), Version: strings.Clone(s.version), Description: strings.Clone(s.description),
 		Enabled: s.enabled, Default: s.def, Form: FormStructured, Origin: origin, Texts: []Text{{origin, k.text}}}
-	p.path = packagePath(p.info.ID)
+	p.path, p.stray = packagePath(p.info.ID), s.stray
 	var enabled []*structuredRule
 	for i := range s.rules {
 		if s.rules[i].enabled {

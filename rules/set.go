@@ -41,7 +41,8 @@ func (l *loader) compile(o *Options) *Set {
 func (l *loader) set(o *Options, w *world, apart []*piece) *Set {
 	policies := active(l.policies)
 	snap := &pdp.Snapshot{Policies: policies, Default: pdp.StrictestDefault(policies)}
-	set := &Set{Policies: l.policies, Snapshot: snap, Engine: EngineInfo{Engine: EngineTopdown}, world: w, apart: apart}
+	set := &Set{Policies: l.policies, Snapshot: snap, Engine: EngineInfo{Engine: EngineTopdown},
+		world: w, apart: apart, structs: l.structs, entry: o.Entrypoint}
 	if w.base == nil {
 		snap.Rules, snap.Eval = w.rows, w.ev
 	} else {

@@ -13,6 +13,7 @@ type structured struct {
 	enabled                        bool
 	def                            pdp.Effect
 	rules                          []structuredRule
+	stray                          Problems // fields of enabled rules that no call has
 }
 
 type structuredRule struct {
@@ -72,6 +73,10 @@ func readStructured(file string, doc *node, problems *Problems) (*structured, bo
 			r.fail(at+".rule_id", n.get("rule_id"), "another rule of this policy has the id "+strconv.Quote(rule.id))
 		}
 		seen[rule.id] = true
+		if rule.enabled {
+			p.stray = append(p.stray, r.stray...)
+		}
+		r.stray = nil
 		p.rules = append(p.rules, rule)
 	}
 	return p, len(*problems) == r.before
@@ -81,6 +86,7 @@ type structuredReader struct {
 	file, policy, ruleID string
 	problems             *Problems
 	before               int
+	stray                Problems
 }
 
 func (r *structuredReader) fail(field string, n *node, detail string) {

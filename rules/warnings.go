@@ -65,7 +65,7 @@ func (p *piece) ranked(out []ranked) []ranked {
 
 // warnings lists what loads but cannot be meant: what is known of the world, warn and audit rules that outrank a deny,
 // and defaults that another policy's stricter one makes void.
-func (w *world) warnings(apart []*piece, infos []*PolicyInfo) []Problem {
+func (w *world) warnings(apart []*piece, infos []*PolicyInfo) Problems {
 	rules := slices.Clone(w.ranked)
 	for _, p := range apart {
 		rules = p.ranked(rules)
@@ -83,7 +83,7 @@ func (w *world) warnings(apart []*piece, infos []*PolicyInfo) []Problem {
 				Detail: p.Default.String() + " never applies: another policy's default is " + strictest.String() + ", and the strictest counts"})
 		}
 	}
-	return out.sorted()
+	return out
 }
 
 func misspelt(o ast.Object, at Problem) (out Problems) {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"thymus/internal/config"
@@ -19,15 +20,21 @@ func ruleOptions(cfg *config.Config) rules.Options {
 	}
 }
 
-// lostEntrypoint is the warning that extauthz.entrypoint names nothing in a set, nil where it does or is not set. It does
+// lostEntrypoint is the warning that extauthz.entrypoint names nothing in a set, or nothing that decides, nil where it does or is not set. It does
 // not stop a start, as policies.entrypoint does: the rule may come with the next reload or by the management API, and until
 // then every proxy's call is denied.
 func lostEntrypoint(cfg *config.Config, set *rules.Set) error {
 	path := cfg.ExtAuthz.Entrypoint
-	if path == "" || set.Defines(path) {
+	if path == "" {
 		return nil
 	}
-	return key("extauthz.entrypoint", fmt.Errorf("no rule and no data at %q: every call of a proxy is denied", path))
+	if !set.Defines(path) {
+		return key("extauthz.entrypoint", fmt.Errorf("no rule and no data at %q: every call of a proxy is denied", path))
+	}
+	if why := set.Undecided(path); why != "" {
+		return key("extauthz.entrypoint", errors.New(why))
+	}
+	return nil
 }
 
 // evaluate decides here, by the same engine as a sidecar's. Policies of the management API and quarantine are a

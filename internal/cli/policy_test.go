@@ -9,6 +9,8 @@ import (
 func TestPolicyValidate(t *testing.T) {
 	two := `{"policy_id":"two","rules":[{"rule_id":"r","effect":"denny"},{"effect":"deny","conditions":[{"field":"action","operator":"matches","value":"("}]}]}`
 	outranks := `{"policy_id":"o","rules":[{"rule_id":"d","effect":"deny","priority":1},{"rule_id":"w","effect":"warn","priority":2}]}`
+	misspelt := `{"policy_id":"m","rules":[{"rule_id":"r","effect":"allow","conditions":[{"field":"resource.tpye","operator":"==","value":"x"}]}]}`
+	library := "package app\n\ndefault allow := false\n\nallow if input.action.name == \"read\"\n"
 	cases := []struct {
 		name string
 		call
@@ -24,6 +26,20 @@ func TestPolicyValidate(t *testing.T) {
 			[]string{"warning: DIR/o.json", ", 1 warning, revision "}, ""},
 		{"the same with --strict", call{args: "policy validate --strict DIR/o.json", files: map[string]string{"o.json": outranks}}, 1,
 			[]string{"warning: DIR/o.json"}, ""},
+		{"a misspelt field", call{args: "policy validate DIR/m.json", files: map[string]string{"m.json": misspelt}}, 0,
+			[]string{"warning: DIR/m.json:1:", `policy m: rule r: rules[0].conditions[0].field: "resource.tpye"`, `(did you mean "resource.type"?)`, ", 1 warning, revision "}, ""},
+		{"a misspelt field with --strict", call{args: "policy validate --strict DIR/m.json", files: map[string]string{"m.json": misspelt}}, 1,
+			[]string{"warning: "}, ""},
+		{"an entrypoint that nothing defines", call{args: "policy validate --set policies.entrypoint=app/alow DIR/a.rego", files: map[string]string{"a.rego": library}}, 1,
+			[]string{`problem: policies.entrypoint: no rule and no data at "app/alow" (did you mean "app/allow"?)`, "1 problem\n"}, ""},
+		{"an entrypoint for proxies that nothing defines", call{args: "policy validate --set extauthz.entrypoint=app/alow --set extauthz.listen=127.0.0.1:0 DIR/a.rego", files: map[string]string{"a.rego": library}}, 0,
+			[]string{`warning: extauthz.entrypoint: no rule and no data at "app/alow"`, ", 1 warning, revision "}, ""},
+		{"an entrypoint that is no decision", call{args: "policy validate --set policies.entrypoint=app DIR/a.rego", files: map[string]string{"a.rego": library}}, 0,
+			[]string{"warning: policies.entrypoint: app is a package without a rule allowed or effect; expected a boolean", ", 1 warning, revision "}, ""},
+		{"rules outside policies, and no entrypoint", call{args: "policy validate DIR/a.rego", files: map[string]string{"a.rego": library}}, 0,
+			[]string{"warning: policies.entrypoint: is not set, and no policy lies in a package below policies: the rules of app answer the Data API alone", ", 1 warning, revision "}, ""},
+		{"rules outside policies, and their entrypoint", call{args: "policy validate --set policies.entrypoint=app/allow DIR/a.rego", files: map[string]string{"a.rego": library}}, 0,
+			[]string{", 0 warnings, revision "}, ""},
 		{"nothing to validate", call{args: "policy validate"}, 2, nil, "thymus: expected a policy path, or policies.paths in the configuration\n"},
 		{"an unknown flag", call{args: "policy validate --strikt x"}, 2, nil, "thymus: --strikt: unknown flag, did you mean --strict?\n"},
 		{"an unknown command", call{args: "policy validat"}, 2, nil, "thymus: \"validat\" is no command of thymus policy, did you mean \"validate\"?\n"},

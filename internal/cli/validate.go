@@ -3,9 +3,11 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"thymus/internal/config"
 	"thymus/rules"
 )
 
@@ -30,7 +32,7 @@ count as problems.`,
 		if len(cfg.Policies.Paths) == 0 {
 			return errNoPolicies
 		}
-		v, err := validate(cmd, ruleOptions(cfg))
+		v, err := validate(cmd, cfg)
 		if err != nil {
 			return err
 		}
@@ -82,8 +84,8 @@ func problems(ps []rules.Problem) []problem {
 }
 
 // validate loads a set. What is wrong with it is its result; an error is about the attempt.
-func validate(cmd *cobra.Command, o rules.Options) (*validation, error) {
-	set, err := rules.Load(cmd.Context(), o)
+func validate(cmd *cobra.Command, cfg *config.Config) (*validation, error) {
+	set, err := rules.Load(cmd.Context(), ruleOptions(cfg))
 	v := &validation{Problems: []problem{}, Warnings: []problem{}}
 	if found := (rules.Problems)(nil); errors.As(err, &found) {
 		v.Problems = problems(found)
@@ -92,7 +94,20 @@ func validate(cmd *cobra.Command, o rules.Options) (*validation, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.Revision, v.Warnings = set.Snapshot.Revision, problems(set.Warnings())
+	warned := set.Warnings()
+	if path := cfg.ExtAuthz.Entrypoint; path != "" {
+		w := rules.Problem{Field: "extauthz.entrypoint", Detail: set.Undecided(path)}
+		if !set.Defines(path) {
+			w.Detail = fmt.Sprintf("no rule and no data at %q: every call of a proxy is denied", path)
+		}
+		if w.Detail != "" {
+			warned = append(warned, w)
+		}
+	}
+	if w := nothingDecides(cfg, set); w != nil {
+		warned = append(warned, *w)
+	}
+	v.Revision, v.Warnings = set.Snapshot.Revision, problems(warned)
 	for _, p := range set.Policies {
 		if p.Enabled {
 			v.Policies++
@@ -100,6 +115,25 @@ func validate(cmd *cobra.Command, o rules.Options) (*validation, error) {
 		}
 	}
 	return v, nil
+}
+
+// nothingDecides is the warning that a set holds rules for OPA's Data API alone: whoever asks otherwise is denied, but for
+// what the built-in policies allow.
+func nothingDecides(cfg *config.Config, set *rules.Set) *rules.Problem {
+	if cfg.Policies.Entrypoint != "" || cfg.ExtAuthz.Entrypoint != "" {
+		return nil
+	}
+	for _, p := range set.Policies {
+		if p.Enabled && !strings.HasPrefix(p.Origin, "builtin") {
+			return nil
+		}
+	}
+	libraries := set.Libraries()
+	if len(libraries) == 0 {
+		return nil
+	}
+	return &rules.Problem{Field: "policies.entrypoint", Detail: "is not set, and no policy lies in a package below policies: the rules of " +
+		strings.Join(libraries, ", ") + " answer the Data API alone, and decide nothing"}
 }
 
 func (v *validation) print(std Stdio, asJSON bool) error {
