@@ -73,6 +73,10 @@ func detectConfig(c *config.Detect) detect.Config {
 			Critical: c.Denials.Critical,
 		},
 		Probing: threshold(c.Probing), RoleChange: threshold(c.RoleChange), PathConfusion: threshold(c.PathConfusion),
+		SlowProbing: detect.SlowProbing{
+			Enabled: c.SlowProbing.Enabled, Window: c.SlowProbing.Window, At: c.SlowProbing.At, Percent: c.SlowProbing.Percent,
+			Severity: threat.Severity(c.SlowProbing.Severity),
+		},
 		Rate: detect.Rate{
 			Enabled: c.Rate.Enabled, Window: c.Rate.Window, Deviations: c.Rate.Deviations, Warmup: c.Rate.Warmup,
 			Severity: threat.Severity(c.Rate.Severity),

@@ -168,7 +168,7 @@ func cpu() time.Duration {
 //
 //	go test ./internal/cli -run '^$' -bench Loop -benchmem -count 6 | benchstat -col /detect -
 func BenchmarkLoop(b *testing.B) {
-	off := []string{"detect.denials.enabled=false", "detect.probing.enabled=false", "detect.role_change.enabled=false",
+	off := []string{"detect.denials.enabled=false", "detect.probing.enabled=false", "detect.slow_probing.enabled=false", "detect.role_change.enabled=false",
 		"detect.rate.enabled=false", "detect.first_seen.enabled=false", "detect.path_confusion.enabled=false",
 		"detect.errors.enabled=false", "detect.latency.enabled=false", "detect.pressure.enabled=false"}
 	for _, mode := range []struct {

@@ -6,6 +6,7 @@ import "time"
 type Detect struct {
 	Denials       Escalation
 	Probing       Threshold
+	SlowProbing   SlowProbing
 	RoleChange    Threshold
 	Rate          Rate
 	FirstSeen     FirstSeen
@@ -25,6 +26,12 @@ type Threshold struct {
 	Window   time.Duration
 	At       int
 	Severity string
+}
+
+// SlowProbing is a Threshold of distinct things that are denied, where denials are Percent of what the subject asks for.
+type SlowProbing struct {
+	Threshold
+	Percent int
 }
 
 // Escalation fires at MEDIUM, HIGH and CRITICAL after that many times within Window.

@@ -20,6 +20,10 @@ func detectKeys() []Key {
 		func(c *Config) *Escalation { return &at(c).Denials })...)
 	keys = append(keys, threshold("detect.probing", "one subject is denied distinct resources or actions", "60s", "8", "HIGH",
 		func(c *Config) *Threshold { return &at(c).Probing }, severity(), integer(1, maxDistinct))...)
+	keys = append(keys, threshold("detect.slow_probing", "much of what one subject asks for is denied, distinct things over a long time", "1h", "32",
+		"MEDIUM", func(c *Config) *Threshold { return &at(c).SlowProbing.Threshold }, severity(), integer(1, maxDistinct))...)
+	keys = append(keys, one("detect.slow_probing.percent", "25", "of what the subject asks for within the window is denied",
+		func(c *Config) *int { return &at(c).SlowProbing.Percent }, integer(1, 100)))
 	keys = append(keys, threshold("detect.role_change", "one subject comes with distinct roles", "5m", "2", "MEDIUM",
 		func(c *Config) *Threshold { return &at(c).RoleChange }, severity(), integer(2, maxDistinct))...)
 	keys = append(keys, rateKeys(func(c *Config) *Rate { return &at(c).Rate })...)

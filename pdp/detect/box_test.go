@@ -41,6 +41,7 @@ func only(det detect.Detector, more ...func(*detect.Config)) func(*detect.Config
 	return func(c *detect.Config) {
 		c.Denials.Enabled = det == detect.RepeatedDenials
 		c.Probing.Enabled = det == detect.Probing
+		c.SlowProbing.Enabled = det == detect.SlowProbe
 		c.RoleChange.Enabled = det == detect.RoleChange
 		c.Rate.Enabled = det == detect.RateAnomaly
 		c.FirstSeen.Enabled = det == detect.FirstSeenAction

@@ -12,6 +12,7 @@ import (
 type Config struct {
 	Denials       Denials
 	Probing       Threshold
+	SlowProbing   SlowProbing
 	RoleChange    Threshold
 	Rate          Rate
 	FirstSeen     FirstSeen
@@ -39,6 +40,16 @@ type Denials struct {
 	Enabled                bool
 	Window                 time.Duration
 	Medium, High, Critical int
+}
+
+// SlowProbing fires when a subject was denied At distinct things within Window, and its denials there are Percent of what
+// it asked for.
+type SlowProbing struct {
+	Enabled  bool
+	Window   time.Duration
+	At       int
+	Percent  int
+	Severity threat.Severity
 }
 
 // Rate fires when a subject's calls within Window are Deviations above its own past, Warmup after it was first seen.
@@ -92,6 +103,7 @@ func Default() Config {
 	return Config{
 		Denials:       Denials{true, time.Minute, 10, 50, 200},
 		Probing:       Threshold{true, time.Minute, 8, threat.High},
+		SlowProbing:   SlowProbing{true, time.Hour, 32, 25, threat.Medium},
 		RoleChange:    Threshold{true, 5 * time.Minute, 2, threat.Medium},
 		Rate:          Rate{true, 10 * time.Second, 6, 10 * time.Minute, threat.Medium},
 		FirstSeen:     FirstSeen{true, 24 * time.Hour, threat.Low},
@@ -124,6 +136,7 @@ func (c *Config) check() error {
 	}{
 		{"Denials.Window", c.Denials.Enabled, c.Denials.Window}, {"Probing.Window", c.Probing.Enabled, c.Probing.Window},
 		{"RoleChange.Window", c.RoleChange.Enabled, c.RoleChange.Window}, {"Rate.Window", c.Rate.Enabled, c.Rate.Window},
+		{"SlowProbing.Window", c.SlowProbing.Enabled, c.SlowProbing.Window},
 		{"PathConfusion.Window", c.PathConfusion.Enabled, c.PathConfusion.Window},
 		{"Errors.Window", c.Errors.Enabled, c.Errors.Window}, {"Latency.Window", c.Latency.Enabled, c.Latency.Window},
 		{"Fleet.Window", true, c.Fleet.Window}, {"Quiet", true, c.Quiet},
@@ -142,6 +155,8 @@ func (c *Config) check() error {
 		{"Denials.High", c.Denials.Enabled, c.Denials.High, 2, c.Denials.Critical - 1},
 		{"Denials.Critical", c.Denials.Enabled, c.Denials.Critical, 3, 1 << 20},
 		{"Probing.At", c.Probing.Enabled, c.Probing.At, 1, MaxDistinct},
+		{"SlowProbing.At", c.SlowProbing.Enabled, c.SlowProbing.At, 1, MaxDistinct},
+		{"SlowProbing.Percent", c.SlowProbing.Enabled, c.SlowProbing.Percent, 1, 100},
 		{"RoleChange.At", c.RoleChange.Enabled, c.RoleChange.At, 2, MaxDistinct},
 		{"PathConfusion.At", c.PathConfusion.Enabled, c.PathConfusion.At, 1, 1 << 20},
 		{"Rate.Deviations", c.Rate.Enabled, c.Rate.Deviations, 1, 1000},
@@ -167,7 +182,7 @@ func (c *Config) checkSeverities() error {
 	}{
 		"Probing": {c.Probing.Enabled, c.Probing.Severity}, "RoleChange": {c.RoleChange.Enabled, c.RoleChange.Severity},
 		"Rate": {c.Rate.Enabled, c.Rate.Severity}, "FirstSeen": {c.FirstSeen.Enabled, c.FirstSeen.Severity},
-		"PathConfusion": {c.PathConfusion.Enabled, c.PathConfusion.Severity},
+		"SlowProbing": {c.SlowProbing.Enabled, c.SlowProbing.Severity}, "PathConfusion": {c.PathConfusion.Enabled, c.PathConfusion.Severity},
 	} {
 		if t.on && t.s.Rank() < 0 {
 			return &ConfigError{name + ".Severity", fmt.Sprintf("got %q, expected LOW, MEDIUM, HIGH or CRITICAL", t.s)}

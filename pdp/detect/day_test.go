@@ -61,7 +61,7 @@ func acts() []act {
 				deny(b, agent, fmt.Sprint("hidden/", sec))
 			}
 		})
-	add("probing, patient: a resource every 20 s", detect.Probing, 4, clock(10, 31), 3600,
+	add("probing, patient: a resource every 20 s", detect.SlowProbe, 4, clock(10, 31), 3600,
 		func(b *box, agent string, _, sec int) {
 			if sec%20 == 0 {
 				deny(b, agent, fmt.Sprint("hidden/", sec))

@@ -11,7 +11,7 @@ import (
 // Detector is one of the detectors.
 type Detector uint8
 
-// The detectors. Those up to PathConfusion look at subjects and find threats; the others find what is wrong with the
+// The detectors. Those up to SlowProbe look at subjects and find threats; the others find what is wrong with the
 // sidecar, its policies or its surroundings, and make immune events.
 const (
 	RepeatedDenials Detector = iota
@@ -21,18 +21,19 @@ const (
 	FirstSeenAction
 	Decoy
 	PathConfusion
+	SlowProbe
 	ErrorSpike
 	LatencyDrift
 	RingPressure
 	DiskPressure
-	Detectors = 11
+	Detectors = 12
 
-	ofSubjects = 7 // detectors that look at subjects
+	ofSubjects = 8 // detectors that look at subjects
 )
 
 var detectorNames = [Detectors]string{
 	"repeated_denials", "probing", "role_change", "rate_anomaly", "first_seen_action", "decoy_touched", "path_confusion",
-	"error_spike", "latency_drift", "ring_pressure", "disk_pressure",
+	"slow_probing", "error_spike", "latency_drift", "ring_pressure", "disk_pressure",
 }
 
 // String is the detector's name in threats, metadata and documentation.

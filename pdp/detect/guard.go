@@ -47,6 +47,7 @@ func (d *Watcher) guard(det Detector) {
 	switch {
 	case !g.tripped:
 		g.tripped, g.begin, g.since, g.toldCount = true, d.now, d.now-d.fleetWindow, g.count
+		d.trust++
 		d.sweep()
 		d.tellGuard(det, Opened)
 	case g.count >= 2*g.toldCount:
@@ -101,13 +102,18 @@ func (d *Watcher) endGuard(det Detector) {
 	g := &d.guards[det]
 	d.tellGuard(det, Ended)
 	g.tripped, g.count, g.toldCount = false, 0, 0
+	d.trust++
 	d.sweep()
 }
 
 // holds says whether what det finds just now may yet turn out to be the policy's fault: a revision so young that those
 // who were not permitted under it yet could make up the fleet's share, or as many subjects already half way there.
 func (d *Watcher) holds(det Detector) bool {
-	if det != RepeatedDenials && det != Probing {
+	switch det {
+	case SlowProbe:
+		return d.holds(RepeatedDenials) || d.holds(Probing)
+	case RepeatedDenials, Probing:
+	default:
 		return false
 	}
 	return d.probation || d.guards[det].near.sum() >= d.limit()

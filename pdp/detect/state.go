@@ -8,10 +8,10 @@ import (
 	"math"
 )
 
-// What was learnt of the past, in bytes, little endian, so that a restart does not begin with strangers. Windows and
-// incidents are not in it: they are short, and the journal has them.
+// What was learnt of the past, in bytes, little endian, so that a restart does not begin with strangers. Short windows and
+// incidents are not in it: the journal has them.
 //
-//	 0  8    "thymdet1"
+//	 0  8    "thymdet2"; "thymdet1" has no long windows
 //	 8  u64  hash of the magic under the seed: keys of another seed mean nothing
 //	16  i64  now, Unix microseconds
 //	24  i64  width of a rate's window, microseconds
@@ -28,18 +28,27 @@ import (
 //	      36  u32 2: permitted under the revision; 1: under an earlier one; 0: never
 //	      40  32  actions
 //	      72  u32 windows of rate; u32 limit; f32 mean; f32 variance
+//	    u32  number of long windows, m; i64 width of their panes, microseconds
+//	    m times 192 bytes:
+//	       0  16  key
+//	      16  i64 number of the newest pane
+//	      24  u32 records before the last denial; u32 pace
+//	      32  four panes, by number modulo four: 32 bits set, u32 records before it, u32 denials
 //	    u32  CRC-32C of all before it
 const (
-	stateMagic = "thymdet1"
+	stateMagic = "thymdet2"
+	stateOld   = "thymdet1"
 	stateFixed = 52
 	stateEntry = 88
+	slowEntry  = 192
 	maxName    = 1 << 10 // of a revision
 )
 
 // ErrState is what every error of LoadState is.
 var ErrState = errors.New("detect: malformed state")
 
-// AppendState appends what was learnt: 88 bytes for each subject seen eight times or more. On the goroutine of Observe.
+// AppendState appends what was learnt: 88 bytes for each subject seen eight times or more, 192 for each that was denied
+// something within the long window. On the goroutine of Observe.
 func (d *Watcher) AppendState(dst []byte) []byte {
 	start := len(dst)
 	le := binary.LittleEndian
@@ -83,6 +92,7 @@ func (d *Watcher) AppendState(dst []byte) []byte {
 		dst = le.AppendUint32(dst, math.Float32bits(s.variance))
 	}
 	le.PutUint32(dst[count:], n)
+	dst = d.appendSlow(dst)
 	return le.AppendUint32(dst, crc32.Checksum(dst[start:], crc32.MakeTable(crc32.Castagnoli)))
 }
 
@@ -94,15 +104,20 @@ func (d *Watcher) LoadState(b []byte) error {
 	switch {
 	case d.stats.Records > 0:
 		return fmt.Errorf("%w: loaded after the first record", ErrState)
-	case len(b) < stateFixed+4 || string(b[:8]) != stateMagic:
+	case len(b) < stateFixed+4 || string(b[:8]) != stateMagic && string(b[:8]) != stateOld:
 		return fmt.Errorf("%w: no state", ErrState)
 	case crc32.Checksum(b[:len(b)-4], crc32.MakeTable(crc32.Castagnoli)) != le.Uint32(b[len(b)-4:]):
 		return fmt.Errorf("%w: checksum", ErrState)
-	case le.Uint64(b[8:]) != d.sip.sum(stateMagic).a:
+	case le.Uint64(b[8:]) != d.sip.sum(string(b[:8])).a:
 		return fmt.Errorf("%w: of another seed", ErrState)
 	}
 	rev, n := int(le.Uint32(b[44:])), int(le.Uint32(b[48:]))
-	if rev > maxName || len(b) != stateFixed+rev+n*stateEntry+4 {
+	end := stateFixed + rev + n*stateEntry
+	slow := b[min(end, len(b)):]
+	if string(b[:8]) == stateOld {
+		slow = append(make([]byte, slowFixed), slow...)
+	}
+	if rev > maxName || len(slow) < slowFixed+4 || len(slow) != slowFixed+int(le.Uint32(slow))*slowEntry+4 {
 		return fmt.Errorf("%w: %d bytes, which is not what they announce", ErrState, len(b))
 	}
 	d.now, d.recalled = int64(le.Uint64(b[16:])), true
@@ -113,7 +128,7 @@ func (d *Watcher) LoadState(b []byte) error {
 	if rev > 0 {
 		d.known, d.revision, d.gen = true, string(b[stateFixed:stateFixed+rev]), 2
 	}
-	for b = b[stateFixed+rev:]; len(b) > stateEntry; b = b[stateEntry:] {
+	for b = b[stateFixed+rev : end]; len(b) > 0; b = b[stateEntry:] {
 		k := key{le.Uint64(b), le.Uint64(b[8:])}
 		s := subject{first: int64(le.Uint64(b[16:])), last: int64(le.Uint64(b[24:])), seen: le.Uint32(b[32:])}
 		if d.known {
@@ -137,5 +152,6 @@ func (d *Watcher) LoadState(b []byte) error {
 		d.subjects[i] = s
 		d.index.put(i, k, s.last, s.seen)
 	}
+	d.loadSlow(slow[:len(slow)-4])
 	return nil
 }

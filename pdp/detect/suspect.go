@@ -6,6 +6,7 @@ import "thymus/pdp"
 // Watcher.items.
 type suspect struct {
 	denials, paths counter
+	slow           patience
 	nearDenials    uint32 // epochs of the tallies of those half way there
 	nearProbing    uint32
 	gen            uint32
@@ -16,7 +17,7 @@ const suspectBytes = 32 << 20
 
 func suspectsFor(subjects, items int) int {
 	n := max(subjects/8, 1024)
-	for n > 1024 && n*(items*16+180) > suspectBytes {
+	for n > 1024 && n*(items*16+350) > suspectBytes {
 		n /= 2
 	}
 	return n
@@ -52,8 +53,9 @@ func (d *Watcher) clearSuspect(i int) {
 }
 
 // observeDenial counts a denial, and the distinct resources and actions that were denied.
-func (d *Watcher) observeDenial(who key, o *offence) {
-	if !d.c.Denials.Enabled && !d.c.Probing.Enabled {
+// The subject itself may be nil: there was no room to remember it.
+func (d *Watcher) observeDenial(who key, sub *subject, o *offence) {
+	if !d.c.Denials.Enabled && !d.c.Probing.Enabled && !d.slow.on {
 		return
 	}
 	s, items, slot := d.suspect(who)
@@ -81,6 +83,9 @@ func (d *Watcher) observeDenial(who key, o *offence) {
 	}
 	if c := &d.c.Probing; c.Enabled {
 		d.observeProbe(who, o, s, items, c)
+	}
+	if d.slow.on && sub != nil {
+		d.observeSlow(who, sub, s, o)
 	}
 }
 

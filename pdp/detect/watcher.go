@@ -41,6 +41,8 @@ type Watcher struct {
 	active      tally
 	fleetWindow int64
 	rate        rateLimits
+	slow        slowLimits
+	trust       uint32 // counts how often the policy became suspect, and was it no longer: long windows begin anew
 	decoys      decoys
 
 	// Subjects with something against them.
@@ -93,7 +95,7 @@ func New(o Options) (*Watcher, error) {
 	d := &Watcher{
 		c: c, sip: newSip(o.Seed), forgetMy: newSip(o.Seed), resolve: o.Revision, quiet: us(c.Quiet),
 		fleetWindow: us(c.Fleet.Window), active: newTally(us(c.Fleet.Window)), sweeping: -1,
-		decoys: newDecoys(c.Decoys), rate: newRateLimits(&c.Rate), system: newSystem(&c),
+		decoys: newDecoys(c.Decoys), rate: newRateLimits(&c.Rate), slow: newSlowLimits(&c.SlowProbing), system: newSystem(&c),
 	}
 	d.index = newIndex(c.Subjects, 60*minute)
 	d.subjects = make([]subject, d.index.slots())
@@ -177,7 +179,8 @@ func (d *Watcher) subject(rec *pdp.Record, straggler bool) {
 	quarantined := rec.Flags.Has(pdp.FlagQuarantined)
 	denied := rec.Effect == pdp.Deny && rec.Fault == pdp.NoFault && !quarantined && !straggler
 	o := offence{record: rec}
-	if s := d.remember(who); s != nil {
+	s := d.remember(who)
+	if s != nil {
 		d.standing(s, rec, denied, straggler)
 		if !quarantined && !d.lean.Load() {
 			d.observeRate(who, s, &o)
@@ -202,7 +205,7 @@ func (d *Watcher) subject(rec *pdp.Record, straggler bool) {
 		d.observePath(who, &o)
 	}
 	if denied {
-		d.observeDenial(who, &o)
+		d.observeDenial(who, s, &o)
 	}
 }
 

@@ -37,7 +37,7 @@ const windowsFixed = 40 // bytes before the revision
 
 // shape is what the configuration makes of windows.
 func (d *Watcher) shape() uint64 {
-	return d.sip.sum64(fmt.Sprint(d.windows, d.probes, d.roles, d.quiet, d.c.Probing, d.c.Denials, d.c.RoleChange, d.c.PathConfusion))
+	return d.sip.sum64(fmt.Sprint(d.windows, d.probes, d.roles, d.quiet, d.c.Probing, d.c.Denials, d.c.RoleChange, d.c.PathConfusion, d.c.SlowProbing))
 }
 
 // AppendWindows appends what is going on: who has something against it, and open incidents. On the goroutine of Observe.

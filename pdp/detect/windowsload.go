@@ -72,6 +72,9 @@ func (d *Watcher) loadSuspect(r *reader, load bool) {
 		return
 	}
 	s.gen = d.gen
+	if d.suspectIndex.tags[i] != 0 && d.suspectIndex.keys[i] == k {
+		s.slow = d.suspects[i].slow // of the state
+	}
 	d.clearSuspect(i)
 	d.suspects[i] = s
 	copy(d.items[i*d.perSuspect():], items)
