@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand"
 	"slices"
 	"strings"
@@ -87,6 +88,7 @@ func TestOwnBuiltinsAnswerAsOPAs(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := newMachine(e.prog)
+	m.patterns.lent = math.MinInt // there is room for all
 	var pool []val
 	input := ast.NewArray() // collections lie on the tape too
 	byKind := map[kind][]val{}
@@ -96,6 +98,7 @@ func TestOwnBuiltinsAnswerAsOPAs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		v.mark = v.kind == text && strings.Contains(v.str(), "{") // no pattern of a request is kept that has one
 		pool = append(pool, v)
 		byKind[v.kind] = append(byKind[v.kind], v)
 		if isJSON(x) && v.kind >= array {

@@ -18,22 +18,41 @@ var patternBuiltins = map[string]native{
 	"glob.match":    globMatchAny,
 }
 
-// patterns is what a machine has compiled, for its evaluations to come. What a request brings may be new each time: when
-// there are many, all are forgotten.
+// patterns is what a machine has compiled, for its evaluations to come: patterns of the program, and of those that come
+// from requests, which may be new each time, the first small ones. The rest is OPA's, which keeps patterns too.
 type patterns struct {
 	regexes map[string]*regexp.Regexp
 	globs   map[globKey]*glob.Pattern
+	lent    int // that came from requests
+}
+
+// room says whether a pattern may be kept beside n others. One that takes little memory has no repetition by number, which
+// multiplies.
+func (p *patterns) room(pattern val, n int) bool {
+	if pattern.mark {
+		return n < keepPatterns
+	}
+	return p.lent < keepLent && pattern.n <= shortPattern && !strings.Contains(pattern.str(), "{")
+}
+
+// count counts one that is kept.
+func (p *patterns) count(pattern val) {
+	if !pattern.mark {
+		p.lent++
+	}
 }
 
 type globKey struct{ pattern, delimiters string }
 
 const (
-	keepPatterns = 256     // of each kind
+	keepPatterns = 1 << 12 // of each kind
+	keepLent     = 64      // of those that come from requests
+	shortPattern = 1 << 7  // bytes
 	longPattern  = 1 << 10 // bytes, from where on OPA compiles it
 	longResult   = 1 << 8  // bytes put in the place of each match, from where on OPA does
 )
 
-// regex is the compiled pattern; nil where it is long, or none, of which OPA knows to tell.
+// regex is the compiled pattern; nil where there is no room for it, or it is none, of which OPA knows to tell.
 func (m *machine) regex(pattern, subject val) *regexp.Regexp {
 	if !bothTexts(pattern, subject) || pattern.n > longPattern || subject.n > longText {
 		return nil
@@ -41,12 +60,16 @@ func (m *machine) regex(pattern, subject val) *regexp.Regexp {
 	if re := m.patterns.regexes[pattern.str()]; re != nil {
 		return re
 	}
+	if !m.patterns.room(pattern, len(m.patterns.regexes)) {
+		return nil
+	}
 	s := strings.Clone(pattern.str())
 	re, err := regexp.Compile(s)
 	if err != nil {
 		return nil
 	}
-	if m.patterns.regexes == nil || len(m.patterns.regexes) == keepPatterns {
+	m.patterns.count(pattern)
+	if m.patterns.regexes == nil {
 		m.patterns.regexes = map[string]*regexp.Regexp{}
 	}
 	m.patterns.regexes[s] = re
@@ -137,20 +160,24 @@ func globMatchAny(m *machine, a []val) (val, bool) {
 	g := m.patterns.globs[key]
 	m.text = m.text[:from]
 	if g == nil {
-		if g = m.compileGlob(key); g == nil {
+		if g = m.compileGlob(key, a[0]); g == nil {
 			return val{}, false
 		}
 	}
 	return boolVal(g.Match(a[2].str())), true
 }
 
-func (m *machine) compileGlob(key globKey) *glob.Pattern {
+func (m *machine) compileGlob(key globKey, pattern val) *glob.Pattern {
+	if !m.patterns.room(pattern, len(m.patterns.globs)) {
+		return nil
+	}
 	key.pattern = strings.Clone(key.pattern)
 	g, err := glob.Compile(key.pattern, []rune(key.delimiters)...)
 	if err != nil {
 		return nil
 	}
-	if m.patterns.globs == nil || len(m.patterns.globs) == keepPatterns {
+	m.patterns.count(pattern)
+	if m.patterns.globs == nil {
 		m.patterns.globs = map[globKey]*glob.Pattern{}
 	}
 	m.patterns.globs[key] = g
