@@ -137,9 +137,9 @@ func TestABodyBeyondAllLimitsIsAnEvent(t *testing.T) {
 	r := start(t, byAction, options(func(x *extauthz.Options) { x.Identity = []string{"header:x-user"} }))
 	addr := r.plane(t, nil)
 	for _, expect := range []string{"", "Expect: 100-continue\r\n"} {
-		status, _, _ := exchange(t, addr, "GET /ext_authz/envoy/shop HTTP/1.1\r\nHost: shop\r\nX-User: bob\r\n"+expect+"Content-Length: 99999999999\r\n\r\n")
-		if status != 403 {
-			t.Fatalf("%d", status)
+		status, body, _ := exchange(t, addr, "GET /ext_authz/envoy/shop HTTP/1.1\r\nHost: shop\r\nX-User: bob\r\n"+expect+"Content-Length: 99999999999\r\n\r\n")
+		if status != 403 || !strings.Contains(body, "larger than extauthz.max_body") {
+			t.Fatalf("%d %s", status, body)
 		}
 		select {
 		case rec := <-r.rec.ch:

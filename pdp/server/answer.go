@@ -45,7 +45,7 @@ func (s *Server) malformed(ctx *fasthttp.RequestCtx, err error) {
 		status = http.StatusRequestHeaderFieldsTooLarge
 		detail = "the request line and all headers together: expected at most " + strconv.Itoa(s.o.MaxHeader) + " bytes"
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		status, detail = http.StatusRequestEntityTooLarge, s.tooLarge()
+		status = http.StatusRequestEntityTooLarge // detail: below
 	case errors.As(err, &ne) && ne.Timeout():
 		status, detail = http.StatusRequestTimeout, "the request did not arrive in time"
 	case errors.Is(err, io.ErrUnexpectedEOF):
@@ -55,13 +55,20 @@ func (s *Server) malformed(ctx *fasthttp.RequestCtx, err error) {
 	if c := owner(ctx.Conn()); c != nil {
 		c.linger, hint = true, c.hint
 	}
+	if status == http.StatusRequestEntityTooLarge {
+		detail = s.tooLarge(hint == meshPrefix)
+	}
 	if hint == meshPrefix && status == http.StatusRequestHeaderFieldsTooLarge {
 		hint = "" // the one refusal that a proxy sees as it is
 	}
 	s.refuse(ctx, []byte(hint), status, detail)
 }
 
-func (s *Server) tooLarge() string {
+// tooLarge says which limit a body is beyond: a proxy's calls have their own.
+func (s *Server) tooLarge(mesh bool) string {
+	if mesh && s.o.Mesh != nil {
+		return "the call is larger than extauthz.max_body"
+	}
 	return "body: expected at most " + strconv.Itoa(s.o.MaxBody) + " bytes"
 }
 
@@ -89,7 +96,7 @@ func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
 	switch {
 	case ctx.Request.Header.ContentLength() > limit:
 		status = http.StatusRequestEntityTooLarge
-		s.refuse(ctx, path, status, s.tooLarge())
+		s.refuse(ctx, path, status, s.tooLarge(isMesh(path)))
 	case s.o.Token != nil && !isHealth(path) && !s.o.Token.Right(ctx.Request.Header.Peek("Authorization")):
 		status = http.StatusUnauthorized
 		ctx.Response.Header.Set("WWW-Authenticate", "Bearer")
