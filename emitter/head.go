@@ -58,6 +58,25 @@ func (h *Head) scan(line []byte) bool {
 	}
 }
 
+// In is the head as it lies in a copy of the line that it was read from. What was unescaped has memory of its own and
+// stays there.
+func (h *Head) In(line, copied []byte) Head {
+	return Head{
+		ID: in(h.ID, line, copied), Type: in(h.Type, line, copied), Source: in(h.Source, line, copied),
+		Timestamp: in(h.Timestamp, line, copied), Key: in(h.Key, line, copied), Agent: in(h.Agent, line, copied),
+	}
+}
+
+// in is part of a copy, if it is part of the line: slices of one memory that end where it ends are apart by what their
+// capacities differ.
+func in(part, line, copied []byte) []byte {
+	at := cap(line) - cap(part)
+	if len(part) == 0 || at < 0 || at+len(part) > len(line) || &line[at] != &part[0] {
+		return part
+	}
+	return copied[at : at+len(part)]
+}
+
 // partitionKey looks through the payload for the first of the members that make the key. agent_id ends the search.
 func (s *scanner) partitionKey() (key, agent []byte) {
 	var threat, policy []byte

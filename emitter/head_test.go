@@ -107,6 +107,29 @@ func TestHeadIsReadTheSameByTheShortWayAndTheLong(t *testing.T) {
 	}
 }
 
+func TestHeadInACopyOutlivesTheLine(t *testing.T) {
+	for _, agent := range []string{`ops_agent`, `a\"\u00e9`, ``} {
+		text := []byte(`{"id":"evt_policy_1_2","type":"a.b","source":"policy_engine","target":null,"timestamp":1735424567.890123,"payload":{` +
+			`"decision_id":"d","policy_revision":"r","surface":"native","agent_id":"` + agent + `"},"meta":{}}` + "\nthe next line")
+		line := text[:bytes.IndexByte(text, '\n')]
+		var h, want emitter.Head
+		if !emitter.ParseHead(line, &h) || !emitter.ParseHead(slices.Clone(line), &want) {
+			t.Fatalf("no line: %s", line)
+		}
+		copied := append(make([]byte, 0, 4096), line...)
+		got := h.In(line, copied)
+		for i := range text {
+			text[i] = '#'
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%+v\nwant %+v", got, want)
+		}
+		if &got.ID[0] != &copied[7] {
+			t.Error("the id does not lie in the copy")
+		}
+	}
+}
+
 // FuzzParseHead: whatever comes in, no panic, and of a valid line what encoding/json reads.
 func FuzzParseHead(f *testing.F) {
 	f.Add([]byte(`{"id":"i","type":"t","source":"s","timestamp":1.5,"payload":{"agent_id":"a"}}`))

@@ -10,34 +10,25 @@ import (
 	"thymus/emitter"
 )
 
-// batch is some messages of one lane; their bytes lie in one buffer.
+// batch is some messages of one lane; their bytes lie in one buffer, or where it was when they came.
 type batch struct {
 	buf   []byte
-	at    []slot
+	msgs  []Message
 	since time.Time // when the first came
-	msgs  []Message // filled by messages
 }
 
-type slot struct {
-	seq      uint64
-	off, end int
-}
-
-func (b *batch) add(seq uint64, line []byte) {
+// add copies an event to the batch; h is its line's head.
+func (b *batch) add(seq uint64, line []byte, h *emitter.Head) {
 	off := len(b.buf)
 	b.buf = append(b.buf, line...)
-	b.at = append(b.at, slot{seq, off, len(b.buf)})
+	own := b.buf[off:len(b.buf):len(b.buf)]
+	b.msgs = append(b.msgs, Message{Seq: seq, Value: own, Head: h.In(line, own)})
 }
 
-// messages are the batch's, once it is complete: adding moves the buffer.
-func (b *batch) messages() []Message {
-	b.msgs = b.msgs[:0]
-	for _, s := range b.at {
-		m := Message{Seq: s.seq, Value: b.buf[s.off:s.end:s.end]}
-		emitter.ParseHead(m.Value, &m.Head)
-		b.msgs = append(b.msgs, m)
-	}
-	return b.msgs
+// reset forgets what was added, and keeps the memory.
+func (b *batch) reset() {
+	clear(b.msgs)
+	b.buf, b.msgs = b.buf[:0], b.msgs[:0]
 }
 
 // lane delivers one partition's events in order: one goroutine, one batch under way. The reader appends to the last
@@ -52,7 +43,7 @@ type lane struct {
 }
 
 // add copies an event to the end of the queue.
-func (l *lane) add(seq uint64, line []byte) {
+func (l *lane) add(seq uint64, line []byte, h *emitter.Head) {
 	l.mu.Lock()
 	n := len(l.queue)
 	tell := n == 0
@@ -63,7 +54,7 @@ func (l *lane) add(seq uint64, line []byte) {
 		tell = true
 		n++
 	}
-	l.queue[n-1].add(seq, line)
+	l.queue[n-1].add(seq, line, h)
 	l.mu.Unlock()
 	if tell {
 		select {
@@ -98,7 +89,7 @@ func (l *lane) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		b, wait := l.due(time.Now())
 		if b != nil {
-			if !l.deliver(ctx, b.messages()) {
+			if !l.deliver(ctx, b.msgs) {
 				return
 			}
 			l.s.window.give(len(b.buf))

@@ -63,7 +63,7 @@ func Replay(ctx context.Context, r *journal.Reader, s Sink, o ReplayOptions) (do
 			}
 			emitter.ParseHead(line, &h)
 			if o.Keep == nil || o.Keep(&h) {
-				lanes[s.Partition(h.Key, n)].add(seq, line)
+				lanes[s.Partition(h.Key, n)].add(seq, line, &h)
 				held += len(line)
 			}
 		}
@@ -87,17 +87,17 @@ func flush(ctx context.Context, s Sink, lanes []batch, so *Options, o *ReplayOpt
 	var mu sync.Mutex
 	errs := make([]error, len(lanes))
 	for p := range lanes {
-		if len(lanes[p].at) == 0 {
+		if len(lanes[p].msgs) == 0 {
 			continue
 		}
 		wg.Go(func() {
-			sent, refused, err := insist(ctx, s, p, lanes[p].messages(), so, o, &mu)
+			sent, refused, err := insist(ctx, s, p, lanes[p].msgs, so, o, &mu)
 			mu.Lock()
 			done.Sent += sent
 			done.Refused += refused
 			mu.Unlock()
 			errs[p] = err
-			lanes[p].buf, lanes[p].at = lanes[p].buf[:0], lanes[p].at[:0]
+			lanes[p].reset()
 		})
 	}
 	wg.Wait()

@@ -216,7 +216,7 @@ func (s *Shipper) deal(ctx context.Context, c *journal.Chunk, lanes []*lane) err
 		if err := s.window.take(ctx, len(line), s.o.Window); err != nil {
 			return err
 		}
-		lanes[p].add(seq, line)
+		lanes[p].add(seq, line, &h)
 	}
 	return nil
 }
@@ -338,7 +338,6 @@ func (s *Shipper) batch() *batch {
 }
 
 func (s *Shipper) recycle(b *batch) {
-	b.buf, b.at = b.buf[:0], b.at[:0]
-	clear(b.msgs)
+	b.reset()
 	s.spare.Put(b)
 }
