@@ -167,6 +167,7 @@ func TestVerifyRunsBesideTheWriterAndTellsItsProgress(t *testing.T) {
 	j, _ = open(t, o)
 	stop, done := make(chan struct{}), make(chan error, 1)
 	go func() {
+		synced := j.Stats().LastSync
 		for n := j.Next(); ; n += 10 {
 			select {
 			case <-stop:
@@ -178,7 +179,14 @@ func TestVerifyRunsBesideTheWriterAndTellsItsProgress(t *testing.T) {
 				done <- err
 				return
 			}
-			time.Sleep(200 * time.Microsecond) // paces the writer: what expires has been signed before
+			// The writer waits for a sync where it is 50 KiB ahead; before the next one what was there is signed. So what
+			// expires has been signed before, however slow the disk is.
+			for n/640 != (n+10)/640 && j.Stats().LastSync.Equal(synced) {
+				time.Sleep(time.Millisecond)
+			}
+			if n/640 != (n+10)/640 {
+				synced = j.Stats().LastSync
+			}
 		}
 	}()
 	for range 40 {
