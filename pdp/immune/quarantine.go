@@ -21,6 +21,27 @@ const (
 // Subject is who is quarantined: a type and an id, as decisions name them.
 type Subject struct{ Type, ID string }
 
+// key is the subject's in the store: the type ends with a NUL. A type that holds one itself is parted by its length, behind
+// a byte that no text begins with, so that no two subjects share a key.
+func (s Subject) key() string {
+	if strings.Contains(s.Type, "\x00") {
+		return fmt.Sprintf("\xff%d:%s%s", len(s.Type), s.Type, s.ID)
+	}
+	return s.Type + "\x00" + s.ID
+}
+
+// subjectOf is the subject of a key.
+func subjectOf(key string) Subject {
+	if rest, ok := strings.CutPrefix(key, "\xff"); ok {
+		size, text, _ := strings.Cut(rest, ":")
+		if n, err := strconv.Atoi(size); err == nil && n >= 0 && n <= len(text) {
+			return Subject{text[:n], text[n:]}
+		}
+	}
+	typ, id, _ := strings.Cut(key, "\x00")
+	return Subject{typ, id}
+}
+
 // Entry is one quarantined subject. Times are Unix seconds.
 type Entry struct {
 	Type    string   `json:"type"`
@@ -61,9 +82,8 @@ func OpenQuarantine(store pdp.Store, now func() time.Time, changed func(e Entry,
 	q := &Quarantine{store: store, now: now, all: map[Subject]*Entry{}, free: map[Subject]int64{}, changes: changed}
 	err := store.View(func(tx pdp.Tx) error {
 		err := tx.Each(releasedBucket, "", func(key string, v []byte) error {
-			typ, id, _ := strings.Cut(key, "\x00")
 			at, err := strconv.ParseInt(string(v), 10, 64)
-			q.free[Subject{typ, id}] = at
+			q.free[subjectOf(key)] = at
 			return err
 		})
 		if err != nil {
@@ -244,7 +264,7 @@ func (q *Quarantine) write(s Subject, e *Entry, about []pdp.Event) error {
 
 // stored puts an entry, or with nil its end, into a transaction.
 func (q *Quarantine) stored(tx pdp.Tx, s Subject, e *Entry) error {
-	key := s.Type + "\x00" + s.ID
+	key := s.key()
 	if e == nil {
 		if err := tx.Put(releasedBucket, key, strconv.AppendInt(nil, q.now().UnixNano(), 10)); err != nil {
 			return err
@@ -262,7 +282,7 @@ func (q *Quarantine) stored(tx pdp.Tx, s Subject, e *Entry) error {
 func (q *Quarantine) forget(bucket string, ss []Subject) bool {
 	return len(ss) == 0 || q.store.Update(func(tx pdp.Tx) error {
 		for _, s := range ss {
-			if err := tx.Delete(bucket, s.Type+"\x00"+s.ID); err != nil {
+			if err := tx.Delete(bucket, s.key()); err != nil {
 				return err
 			}
 		}

@@ -199,3 +199,35 @@ func TestAnEndIsRememberedAsAReleaseIs(t *testing.T) {
 		}
 	})
 }
+
+// Whatever callers put into types and ids: no two subjects are one in the store, none hides another, and each can be
+// released alone.
+func TestNoTwoSubjectsShareAQuarantine(t *testing.T) {
+	all := []immune.Subject{
+		{Type: "a", ID: "b\x00c"}, {Type: "a\x00b", ID: "c"}, {Type: "a\x00b\x00c", ID: ""}, {Type: "", ID: "a\x00b\x00c"}, {Type: "\x00", ID: ""},
+		{Type: "", ID: "\x00"}, {Type: "\x00\x00", ID: ""}, {Type: "3:a\x00b", ID: "c"}, {Type: "a\x00", ID: "bc"}, {Type: "a\x00b", ID: ":c"}, agent("a"),
+	}
+	b := born(t)
+	defer func() { b.close() }()
+	for _, s := range all {
+		if _, err := b.q.Put(s, "", "probing", time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.again()
+	for i, s := range all {
+		if !b.in(s.Type, s.ID) {
+			t.Errorf("%q is forgotten", s)
+		}
+		if done, err := b.q.Release(s); !done || err != nil {
+			t.Errorf("%q is not released: %v", s, err)
+		}
+		b.again()
+		if b.q.Released(s) == 0 {
+			t.Errorf("the release of %q is forgotten", s)
+		}
+		if n := b.q.Count(); n != len(all)-1-i {
+			t.Errorf("%d are left behind the release of %q", n, s)
+		}
+	}
+}
