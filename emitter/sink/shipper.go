@@ -242,13 +242,14 @@ func (s *Shipper) setAside(m *Message, cause error) error {
 // general is the part of a trouble that is no partition's.
 const general = -1
 
-// trouble notes that a part fails, and says so when the first begins and once a minute.
+// trouble notes that a part fails, and says so when the first begins and once a minute. One that begins within a second of
+// the last that was said is said if it lasts.
 func (s *Shipper) trouble(part int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	first := len(s.failures) == 0
 	s.failures[part] = err
-	if now := time.Now(); s.o.Trouble != nil && (first && now.Sub(s.said) > time.Second || now.Sub(s.said) >= time.Minute) {
+	if now := time.Now(); s.o.Trouble != nil && ((first || s.silent) && now.Sub(s.said) > time.Second || now.Sub(s.said) >= time.Minute) {
 		s.said, s.silent = now, false
 		s.o.Trouble(err)
 	}
