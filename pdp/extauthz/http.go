@@ -44,8 +44,8 @@ func (m *Mesh) Serve(ctx *fasthttp.RequestCtx, peer *pdp.Peer) {
 	t.reply(ctx, bytes.HasPrefix(ctx.Request.Header.RequestURI(), []byte(pathEnvoy)))
 }
 
-// TooLarge records that a proxy's call is denied whose header says that its body is longer than MaxBody. Whoever read the
-// header answers with 403, in a dry run too, because nothing behind it is read.
+// TooLarge records that a proxy's call is denied whose body is longer than MaxBody, as its header says, or as was seen while
+// it was read. Whoever read the header answers with 403, in a dry run too, because nothing behind it is read.
 func (m *Mesh) TooLarge(h *fasthttp.RequestHeader) {
 	t := m.turn()
 	defer t.release()
@@ -60,7 +60,7 @@ func (m *Mesh) TooLarge(h *fasthttp.RequestHeader) {
 		t.reject(err.Error())
 		return
 	}
-	t.told.size = h.ContentLength()
+	t.told.size = max(h.ContentLength(), 0) // of a chunked body nothing is known
 	t.frame = t.told.appendRequest(t.frame[:0], t.start)
 	t.load(t.frame)
 	t.cut = true

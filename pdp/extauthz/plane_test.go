@@ -136,8 +136,12 @@ func TestOnTheDataPlaneEverythingButAPermitIs403(t *testing.T) {
 func TestABodyBeyondAllLimitsIsAnEvent(t *testing.T) {
 	r := start(t, byAction, options(func(x *extauthz.Options) { x.Identity = []string{"header:x-user"} }))
 	addr := r.plane(t, nil)
-	for _, expect := range []string{"", "Expect: 100-continue\r\n"} {
-		status, body, _ := exchange(t, addr, "GET /ext_authz/envoy/shop HTTP/1.1\r\nHost: shop\r\nX-User: bob\r\n"+expect+"Content-Length: 99999999999\r\n\r\n")
+	const chunked = "Transfer-Encoding: chunked\r\n\r\n"
+	for _, rest := range []string{
+		"Content-Length: 99999999999\r\n\r\n", "Expect: 100-continue\r\nContent-Length: 99999999999\r\n\r\n",
+		chunked + "7ffffff\r\n", chunked + "4\r\nbody\r\n7ffffff\r\n",
+	} {
+		status, body, _ := exchange(t, addr, "GET /ext_authz/envoy/shop HTTP/1.1\r\nHost: shop\r\nX-User: bob\r\n"+rest)
 		if status != 403 || !strings.Contains(body, "larger than extauthz.max_body") {
 			t.Fatalf("%d %s", status, body)
 		}
@@ -145,6 +149,26 @@ func TestABodyBeyondAllLimitsIsAnEvent(t *testing.T) {
 		case rec := <-r.rec.ch:
 			if rec.SubjectID != "bob" || rec.Action != "GET" || rec.Resource != "/shop" || rec.Reason != "Evaluation error - denied: the call is larger than extauthz.max_body" {
 				t.Errorf("%+v", rec)
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatal("no event")
+		}
+	}
+	if len(r.rec.ch) > 0 {
+		t.Errorf("%d events too many", len(r.rec.ch))
+	}
+	// What is not too long is one event, as ever, and what cannot be read says nothing that a header said.
+	for rest, want := range map[string]string{"2\r\nok\r\n0\r\n\r\n": "bob", "nonsense\r\n": ""} {
+		if status, _, _ := exchange(t, addr, "GET /ext_authz/envoy/shop HTTP/1.1\r\nHost: shop\r\nX-User: bob\r\nConnection: close\r\n"+chunked+rest); status >= 500 {
+			t.Errorf("%q: %d", rest, status)
+		}
+		if want == "" {
+			continue
+		}
+		select {
+		case rec := <-r.rec.ch:
+			if rec.SubjectID != want || strings.Contains(rec.Reason, "larger") {
+				t.Errorf("%q: %+v", rest, rec)
 			}
 		case <-time.After(5 * time.Second):
 			t.Fatal("no event")

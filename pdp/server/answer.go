@@ -51,6 +51,9 @@ func (s *Server) malformed(ctx *fasthttp.RequestCtx, err error) {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		detail = "the request ends before its body does"
 	}
+	if h := s.chunked.take(&ctx.Request.Header); h != nil && status == http.StatusRequestEntityTooLarge {
+		s.tooLargeCall(h)
+	}
 	hint := ""
 	if c := owner(ctx.Conn()); c != nil {
 		c.linger, hint = true, c.hint
@@ -77,12 +80,22 @@ func (s *Server) received(h *fasthttp.RequestHeader) (c fasthttp.RequestConfig) 
 	if s.o.Mesh != nil {
 		if path, _ := target(h.RequestURI()); isMesh(path) {
 			c.MaxRequestBodySize = max(s.o.Mesh.MaxBody(), s.o.MaxBody)
-			if h.ContentLength() > c.MaxRequestBodySize && (s.o.Token == nil || s.o.Token.Right(h.PeekCanonical([]byte("Authorization")))) {
-				s.o.Mesh.TooLarge(h)
+			switch n := h.ContentLength(); {
+			case n > c.MaxRequestBodySize:
+				s.tooLargeCall(h)
+			case n == -1:
+				s.chunked.keep(h)
 			}
 		}
 	}
 	return c
+}
+
+// tooLargeCall tells of a proxy's call whose body is not read, or not to its end.
+func (s *Server) tooLargeCall(h *fasthttp.RequestHeader) {
+	if s.o.Token == nil || s.o.Token.Right(h.PeekCanonical([]byte("Authorization"))) {
+		s.o.Mesh.TooLarge(h)
+	}
 }
 
 // expect answers a client that asks before it sends its body (RFC 9110, 10.1.1).

@@ -19,8 +19,8 @@ type Mesh interface {
 	// MaxBody is how many bytes of a request's body are read for it, so that it can refuse what is too long in its own
 	// words.
 	MaxBody() int
-	// TooLarge is told of a call whose body will not be read, because its header says that it is longer than that. Nothing
-	// is kept of the header.
+	// TooLarge is told of a call whose body is not read, or not to its end, because it is longer than that. Nothing is kept
+	// of the header.
 	TooLarge(h *fasthttp.RequestHeader)
 }
 

@@ -70,6 +70,7 @@ func (s *Server) route(ctx *fasthttp.RequestCtx, c *conn) {
 	default:
 		switch {
 		case isMesh(path):
+			s.chunked.take(&ctx.Request.Header) // the body was read
 			s.mesh(ctx, c)
 		case isData(path):
 			s.data(ctx, c, path, query)

@@ -31,6 +31,8 @@ type Server struct {
 	base  atomic.Pointer[string] // public URL
 	full  []byte                 // see refusal
 
+	chunked chunked
+
 	listeners []*listener
 	serving   sync.WaitGroup
 	stopped   chan struct{}
