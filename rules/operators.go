@@ -60,7 +60,7 @@ func (r *structuredReader) condition(at string, n *node) (condition, bool) {
 	before := len(*r.problems)
 	r.keys(at, n, conditionKeys)
 	field := r.str(at, n, "field", true)
-	c := condition{op: r.str(at, n, "operator", true), value: r.member(at, n, "value", true)}
+	c := condition{field: field, op: r.str(at, n, "operator", true), value: r.member(at, n, "value", true)}
 	if field != "" {
 		var ok bool
 		if c.path, ok = fieldPath(field); !ok {

@@ -27,6 +27,7 @@ type structuredRule struct {
 }
 
 type condition struct {
+	field string // as it is written
 	path  []string
 	op    string
 	value *node

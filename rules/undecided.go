@@ -48,16 +48,7 @@ func (s *Set) Libraries() (packages []string) {
 }
 
 func (ev *evaluator) undecided(path []string) string {
-	at := ev.compiler.RuleTree
-	for _, step := range append([]string{"data"}, path...) {
-		var key ast.Value = ast.String(step)
-		if at == ev.compiler.RuleTree && step == "data" {
-			key = ast.Var(step)
-		}
-		if at = at.Child(key); at == nil {
-			break
-		}
-	}
+	at := ev.ruleTree(path)
 	switch {
 	case at == nil:
 		v, err := ev.store.Read(context.Background(), fixedTxn{}, path)
@@ -78,6 +69,18 @@ func (ev *evaluator) undecided(path []string) string {
 		}
 	}
 	return why
+}
+
+// ruleTree is what rules there are at and below a path; nil where there are none.
+func (ev *evaluator) ruleTree(path []string) *ast.TreeNode {
+	at := ev.compiler.RuleTree.Child(ast.Var("data"))
+	for _, step := range path {
+		if at == nil {
+			return nil
+		}
+		at = at.Child(ast.String(step))
+	}
+	return at
 }
 
 func undecidedRule(r *ast.Rule) string {

@@ -18,11 +18,22 @@ type world struct {
 	ev       *evaluator
 	rows     []pdp.Rule
 	policies []pdp.Policy
+	modules  []*regoFile
 	ranked   []ranked
 	warned   Problems     // but for what ranks tell
 	base     *native.Base // nil: topdown evaluates everything
 	report   *native.Report
 	err      error // why there is no base
+}
+
+// source is the text of a module; empty where there is none of that name.
+func (w *world) source(name string) string {
+	for _, f := range w.modules {
+		if f.name == name {
+			return string(f.text)
+		}
+	}
+	return ""
 }
 
 // worldKey tells what goes into a world. It names texts by digest, and where they lie, since faults and problems do.
@@ -112,7 +123,7 @@ func (l *loader) compileWorld(o *Options, joined []*piece) *world {
 			Nearest: nearest(strings.Join(path, "/"), append(ev.documents(), l.structuredDocuments()...))})
 		return nil
 	}
-	w := &world{ev: ev, rows: m.rows, policies: policies}
+	w := &world{ev: ev, rows: m.rows, policies: policies, modules: l.modules}
 	w.ranked, w.warned = rankedRules(a)
 	return w
 }

@@ -16,6 +16,7 @@ type checkFlags struct {
 	agent, role, action, resource string
 	params, env                   []string
 	server, tokenFile, ca         string
+	explain                       bool
 	output                        *output
 	config                        *configSource
 }
@@ -39,7 +40,10 @@ canonical input ({"subject": ..., "action": ..., "resource": ...}).
 
 It is evaluated here, from the policies of the paths or of the configuration, or with --server by a running sidecar.
 Values of --param and --env that are JSON are taken as such, others as text: amount=5000 is a number, amount='"5000"'
-text.`,
+text.
+
+With --explain it says what decided, which rules match and which outrank them, and of the others what stands in their way:
+of a structured policy the conditions that do not hold, with what was found, of Rego the line that is not true.`,
 		Example: `  thymus check --agent ops_agent --role operator --action deploy_application policies/
   echo '{"agent_id":"a","action":"read_data"}' | thymus check --server http://127.0.0.1:8181 -o json`,
 	}
@@ -54,6 +58,7 @@ text.`,
 	f.StringVar(&c.server, "server", "", "`URL` of a running sidecar: http://HOST:PORT, https://... or unix:///PATH")
 	f.StringVar(&c.tokenFile, "token-file", "", "`file` with the bearer token for --server")
 	f.StringVar(&c.ca, "ca", "", "`file` with certificates in PEM that sign the server's")
+	f.BoolVar(&c.explain, "explain", false, "say which rules match, which decides, and why the others do not")
 	c.output = outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		q, err := c.question(cmd, std)
@@ -80,6 +85,9 @@ func (c *checkFlags) ask(ctx context.Context, std Stdio, q question, args []stri
 		if len(args) > 0 {
 			return nil, fmt.Errorf("--server decides by its own policies, expected no policy path, got %s", args[0])
 		}
+		if c.explain {
+			return nil, errors.New("--explain goes without --server: a sidecar answers with its decision alone")
+		}
 		return c.remote(ctx, q)
 	}
 	if c.tokenFile != "" || c.ca != "" {
@@ -89,7 +97,7 @@ func (c *checkFlags) ask(ctx context.Context, std Stdio, q question, args []stri
 	if err != nil {
 		return nil, err
 	}
-	return evaluate(ctx, cfg, q, std)
+	return evaluate(ctx, cfg, q, std, c.explain)
 }
 
 // answer is a decision in the shape of the native call.
@@ -103,6 +111,8 @@ type answer struct {
 	RequiresAudit  bool     `json:"requires_audit"`
 	DecisionID     string   `json:"decision_id"`
 	PolicyRevision string   `json:"policy_revision,omitempty"`
+
+	Explanation *explanation `json:"explanation,omitempty"`
 }
 
 // print writes the answer for a person or a program.
@@ -135,7 +145,10 @@ func (a *answer) print(std Stdio, asJSON bool) error {
 	if a.PolicyRevision != "" {
 		row("revision", a.PolicyRevision)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil || a.Explanation == nil {
+		return err
+	}
+	return a.Explanation.print(std)
 }
 
 // line is text as it can stand on one line of a terminal: control characters, which could move the cursor or hide what

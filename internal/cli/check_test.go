@@ -102,11 +102,13 @@ revision  `
 func TestCheckWarnsOfAnEntrypointForProxiesThatNamesNothing(t *testing.T) {
 	for entry, want := range map[string]string{
 		"envoy/authz/allow": `thymus: warning: key "extauthz.entrypoint": no rule and no data at "envoy/authz/allow": every call of a proxy is denied` + "\n",
-		"policies/spend":    "",
+		"policies/spend": `thymus: warning: key "extauthz.entrypoint": policies/spend holds sets of rules; expected a boolean, an effect, or ` +
+			"an object with allowed or effect: every call is denied\n",
+		"policies/peer/yes": "",
 	} {
 		_, errs, code := call{
-			args:  "check --agent a --action pay --param amount=500 --env booked=true DIR/p.json",
-			files: map[string]string{"p.json": structured}, env: []string{"THYMUS_EXTAUTHZ_ENTRYPOINT=" + entry},
+			args:  "check --agent a --action pay --param amount=500 --env booked=true DIR/p.json DIR/peer.rego",
+			files: map[string]string{"p.json": structured, "peer.rego": "package policies.peer\n\nyes if input.x\n"}, env: []string{"THYMUS_EXTAUTHZ_ENTRYPOINT=" + entry},
 		}.run(t)
 		if code != 0 || errs != want {
 			t.Errorf("%s: exit %d\n%s", entry, code, errs)

@@ -39,7 +39,7 @@ func lostEntrypoint(cfg *config.Config, set *rules.Set) error {
 
 // evaluate decides here, by the same engine as a sidecar's. Policies of the management API and quarantine are a
 // sidecar's own, and count for nothing here.
-func evaluate(ctx context.Context, cfg *config.Config, q question, std Stdio) (*answer, error) {
+func evaluate(ctx context.Context, cfg *config.Config, q question, std Stdio, why bool) (*answer, error) {
 	set, err := rules.Load(ctx, ruleOptions(cfg))
 	if err != nil {
 		return nil, err
@@ -62,5 +62,10 @@ func evaluate(ctx context.Context, cfg *config.Config, q question, std Stdio) (*
 	if err != nil {
 		return nil, err
 	}
-	return readAnswer(wire.AppendResult(nil, d))
+	a, err := readAnswer(wire.AppendResult(nil, d))
+	if err != nil || !why {
+		return a, err
+	}
+	a.Explanation, err = explain(ctx, set, call.Req.Input, d)
+	return a, err
 }
