@@ -91,38 +91,51 @@ type Point struct {
 	Errors uint64  `json:"errors"` // since the start
 }
 
-// watch looks at the workers once a second until the returned function is called, which gives what it saw.
+// rest is how long the end of a run has to be, in nanoseconds, to be a stretch of its own: a rate over less says little.
+const rest = int64(50e6)
+
+// watch looks at the workers once a second, and when the returned function is called, which gives what it saw.
 func watch(p *plan, drivers []driver) func() []Point {
 	done, gone := make(chan struct{}), make(chan struct{})
 	var line []Point
+	var from, before, last, seen int64 // beginning and end of the last stretch, and the answers by then
+	look := func(now int64) {
+		g := Progress{At: time.Duration(now), Warm: now >= p.warm}
+		answers := int64(0)
+		for _, d := range drivers {
+			l := &d.result().live
+			answers += l.answers.Load()
+			g.Errors += uint64(l.errors.Load())
+			g.Wrong += uint64(l.wrong.Load())
+			g.P99 = max(g.P99, time.Duration(l.p99.Swap(0)))
+			g.Max = max(g.Max, time.Duration(l.max.Swap(0)))
+			g.Waiting = g.Waiting || l.waiting.Load()
+		}
+		g.Rate = float64(answers-seen) * 1e9 / float64(now-last)
+		from, before, last, seen = last, seen, now, answers
+		line = append(line, Point{At: g.At.Seconds(), Rate: g.Rate, P99: ms(int64(g.P99)), Max: ms(int64(g.Max)), Errors: g.Errors})
+		if p.o.Progress != nil {
+			p.o.Progress(g)
+		}
+	}
 	go func() {
 		defer close(gone)
 		t := time.NewTicker(time.Second)
 		defer t.Stop()
-		var last, seen int64
 		for {
 			select {
 			case <-done:
+				now, tail := p.now(), Point{}
+				if n := len(line) - 1; n >= 0 && now-last < rest {
+					tail, line = line[n], line[:n]
+					last, seen = from, before
+				}
+				look(now)
+				end := &line[len(line)-1]
+				end.P99, end.Max = max(end.P99, tail.P99), max(end.Max, tail.Max)
 				return
 			case <-t.C:
-			}
-			now := p.now()
-			g := Progress{At: time.Duration(now), Warm: now >= p.warm}
-			answers := int64(0)
-			for _, d := range drivers {
-				l := &d.result().live
-				answers += l.answers.Load()
-				g.Errors += uint64(l.errors.Load())
-				g.Wrong += uint64(l.wrong.Load())
-				g.P99 = max(g.P99, time.Duration(l.p99.Swap(0)))
-				g.Max = max(g.Max, time.Duration(l.max.Swap(0)))
-				g.Waiting = g.Waiting || l.waiting.Load()
-			}
-			g.Rate = float64(answers-seen) * 1e9 / float64(now-last)
-			last, seen = now, answers
-			line = append(line, Point{At: g.At.Seconds(), Rate: g.Rate, P99: ms(int64(g.P99)), Max: ms(int64(g.Max)), Errors: g.Errors})
-			if p.o.Progress != nil {
-				p.o.Progress(g)
+				look(p.now())
 			}
 		}
 	}()
