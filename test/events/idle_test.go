@@ -10,7 +10,7 @@ import (
 )
 
 // ticks is the processor time that a process has used, in hundredths of a second.
-func ticks(t *testing.T, pid int) int {
+func ticks(t testing.TB, pid int) int {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
