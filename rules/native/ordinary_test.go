@@ -98,6 +98,18 @@ var allocating = map[string]float64{
 	"webhook":         40,  // an authentication code, and OPA's error for text that is no JSON
 }
 
+// leastAllocations is what f allocates where no collection of garbage empties the pools meanwhile.
+func leastAllocations(f func()) float64 {
+	least := testing.AllocsPerRun(50, f)
+	for range 4 {
+		if least == 0 {
+			break
+		}
+		least = min(least, testing.AllocsPerRun(50, f))
+	}
+	return least
+}
+
 func TestOrdinaryPoliciesAllocateNothing(t *testing.T) {
 	for _, o := range ordinaries(t) {
 		t.Run(o.name, func(t *testing.T) {
@@ -118,7 +130,7 @@ func TestOrdinaryPoliciesAllocateNothing(t *testing.T) {
 						segs = append(segs, string(s.Value.(ast.String)))
 					}
 					q := e.Query(segs)
-					most = max(most, testing.AllocsPerRun(100, func() { e.Value(q, in, false, b, r) }))
+					most = max(most, leastAllocations(func() { e.Value(q, in, false, b, r) }))
 				}
 			}
 			switch bound := allocating[o.name]; {
