@@ -196,7 +196,8 @@ func (m *immunity) recallPending() {
 		n, err = m.responder.Restore(b, time.Now().Add(-replayAge))
 	}
 	if err != nil {
-		m.s.log.Error().Err(err).Msg("what an earlier life found and could not store cannot be read")
+		m.s.log.Error().Err(err).Msg("what an earlier life found and could not store cannot be read; it is lost")
+		m.waiting.bytes = []byte("?") // nothing that could be kept is equal to it: what lies there goes with the next look
 		return
 	}
 	m.s.log.Info().Int("findings", n).Msg("what an earlier life found and could not store is taken up")

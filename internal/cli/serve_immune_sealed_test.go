@@ -73,3 +73,23 @@ func TestNamesThatNobodyNeedsAreRemoved(t *testing.T) {
 		})
 	}
 }
+
+// What waits to be stored and cannot be read without its key is said once, and does not lie about for good.
+func TestWhatWaitsAndCannotBeReadIsRemoved(t *testing.T) {
+	s := life(t)
+	s.immunity.stop() // nobody else keeps what waits from here on
+	path := filepath.Join(s.cfg.Dir, pendingFile)
+	for what, content := range map[string][]byte{
+		"of another key":  []byte(sealMagic + "very-secret-agent, sealed under a key that is gone"),
+		"of another kind": s.immunity.pendingSealer.seal([]byte(`{"version":9}`)),
+	} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.immunity.recallPending()
+		s.immunity.keepPending()
+		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: it is still there (%v)", what, err)
+		}
+	}
+}
