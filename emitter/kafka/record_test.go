@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -139,12 +140,16 @@ func TestEncodingABatchAllocatesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if n := testing.AllocsPerRun(20, func() {
-			if _, err := encode(msgs); err != nil {
-				t.Fatal(err)
-			}
-		}); n > 0 {
-			t.Errorf("%s: %v allocations for a batch of %d", name, n, len(msgs))
+		least := math.Inf(1)
+		for try := 0; try < 10 && least > 0; try++ { // what an earlier test left may allocate beside it
+			least = min(least, testing.AllocsPerRun(10, func() {
+				if _, err := encode(msgs); err != nil {
+					t.Fatal(err)
+				}
+			}))
+		}
+		if least > 0 {
+			t.Errorf("%s: %v allocations for a batch of %d", name, least, len(msgs))
 		}
 	}
 }
