@@ -3,6 +3,7 @@ package events_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -94,7 +96,7 @@ controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs=%[3]s
 auto.create.topics.enable=false
-broker.session.timeout.ms=2000
+broker.session.timeout.ms=5000
 broker.heartbeat.interval.ms=500
 offsets.topic.replication.factor=1
 transaction.state.log.replication.factor=1
@@ -127,7 +129,7 @@ func (b *broker) start() {
 	if err := b.cmd.Start(); err != nil {
 		b.t.Fatal(err)
 	}
-	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		if exec.Command("kcat", "-b", b.addr, "-L", "-m", "2").Run() == nil {
 			return
 		}
@@ -158,11 +160,19 @@ func (b *broker) topic(name string, partitions int32) {
 	rt := kmsg.NewCreateTopicsRequestTopic()
 	rt.Topic, rt.NumPartitions, rt.ReplicationFactor = name, partitions, 1
 	req.Topics = append(req.Topics, rt)
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	res, err := req.RequestWith(ctx, cl)
-	if err != nil || res.Topics[0].ErrorCode != 0 {
-		b.t.Fatalf("topic %s: %v %+v", name, err, res)
+	for ; ; time.Sleep(100 * time.Millisecond) { // who answers may not count as a broker yet, or a first try have been late
+		res, err := req.RequestWith(ctx, cl)
+		if err == nil {
+			err = kerr.ErrorForCode(res.Topics[0].ErrorCode)
+		}
+		switch {
+		case err == nil, errors.Is(err, kerr.TopicAlreadyExists):
+			return
+		case ctx.Err() != nil:
+			b.t.Fatalf("topic %s: %v", name, err)
+		}
 	}
 }
 

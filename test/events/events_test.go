@@ -219,7 +219,7 @@ func TestFullDisk(t *testing.T) {
 				res.Body.Close()
 			}
 			os.Remove(full)
-			for deadline := time.Now().Add(10 * time.Second); s.metrics()["thymus_journal_up"] == 0 && time.Now().Before(deadline); {
+			for deadline := time.Now().Add(30 * time.Second); s.metrics()["thymus_journal_up"] == 0 && time.Now().Before(deadline); {
 				time.Sleep(20 * time.Millisecond)
 			}
 			if err := equations(s.settle()); err != nil {
@@ -449,7 +449,7 @@ func TestReloadLeavesEvents(t *testing.T) {
 	write("a.json", `{"policy_id":"a","name":"First","version":"2","rules":[{"rule_id":"r","effect":"allow"},{"rule_id":"s","effect":"deny"}]}`)
 	s.Signal(syscall.SIGHUP)
 	got := map[string]string{}
-	for deadline := time.Now().Add(10 * time.Second); len(got) < 3 && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); len(got) < 3 && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		r, err := journal.OpenReader(h.journal(), 0)
 		if err != nil {
 			t.Fatal(err)

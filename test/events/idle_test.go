@@ -38,10 +38,14 @@ func TestIdleBurnsLittle(t *testing.T) {
 	time.Sleep(time.Second) // what the start left to do
 	before := ticks(t, s.Pid())
 	const span = 10 * time.Second
-	time.Sleep(span)
-	if used := ticks(t, s.Pid()) - before; used > int(span/time.Second) {
-		t.Errorf("%d hundredths of a second in %v", used, span)
-	} else {
-		t.Logf("%d hundredths of a second in %v", used, span)
+	for range 3 { // who shares the processor makes the same work dearer for a while
+		time.Sleep(span)
+		now := ticks(t, s.Pid())
+		t.Logf("%d hundredths of a second in %v", now-before, span)
+		if now-before <= int(span/time.Second) {
+			return
+		}
+		before = now
 	}
+	t.Errorf("more than a hundredth of a core in each of three times %v", span)
 }

@@ -91,7 +91,7 @@ func (h *home) start(t testing.TB, args ...string) *sidecar {
 }
 
 // client has connections enough for every worker.
-var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 10 * time.Second}
+var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 30 * time.Second}
 
 // evaluate asks for one decision and returns its id; the error is anything but a whole answer.
 func (s *sidecar) evaluate(body string) (id string, err error) {
@@ -188,7 +188,7 @@ func (s *sidecar) settle() map[string]float64 {
 		return n
 	}
 	const pending, offered = "thymus_records_pending", "thymus_records_offered_total"
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		m := s.metrics()
 		if sum(m, pending) == 0 {
 			time.Sleep(2 * time.Millisecond) // between the side record and the cursor
