@@ -23,6 +23,7 @@ func (s *sidecar) openMesh(ctx context.Context) (err error) {
 		Engine: s.engine, Log: planeLog{s.log, planeMesh}, Entrypoint: c.Entrypoint, Identity: c.Identity,
 		RoleHeader: c.RoleHeader, JWTHeader: c.JWT.Header, RoleClaim: c.JWT.RoleClaim, ExposeReason: c.ExposeReason,
 		DryRun: c.DryRun, MaxBody: int(c.MaxBody), MaxConnections: s.cfg.Data.MaxConnections,
+		Guarded: s.cfg.Data.TokenFile != "",
 	}
 	if c.JWT.JWKS != "" {
 		s.keys, err = token.Open(ctx, token.Options{

@@ -34,7 +34,7 @@ func (m *Mesh) Serve(ctx *fasthttp.RequestCtx, peer *pdp.Peer) {
 		}
 	}()
 	t.start = time.Now()
-	if err := t.told.tell(&ctx.Request.Header, ctx.Request.Body()); err != nil {
+	if err := t.told.tell(&ctx.Request.Header, ctx.Request.Body(), m.o.Guarded); err != nil {
 		t.reject(err.Error())
 	} else {
 		t.frame = t.told.appendRequest(t.frame[:0], t.start)
@@ -56,7 +56,7 @@ func (m *Mesh) TooLarge(h *fasthttp.RequestHeader) {
 		}
 	}()
 	t.start = time.Now()
-	if err := t.told.tell(h, nil); err != nil {
+	if err := t.told.tell(h, nil, m.o.Guarded); err != nil {
 		t.reject(err.Error())
 		return
 	}

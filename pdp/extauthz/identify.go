@@ -59,6 +59,9 @@ func (t *turn) byHeader(v *view, name string, s *who) (found bool, cause string)
 
 // byToken verifies the token, if there is one.
 func (t *turn) byToken(v *view, s *who) (found bool, cause string) {
+	if t.told.secret && t.m.o.JWTHeader == "authorization" {
+		return false, "the header that holds the token holds the data plane's: expected extauthz.jwt.header to name another"
+	}
 	value, times := v.header(t.m.o.JWTHeader)
 	if times > 1 {
 		return false, "the header that holds the token comes more than once"

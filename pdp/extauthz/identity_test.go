@@ -224,3 +224,40 @@ func TestQuarantineIsAskedAboutSubjectsAndNobodyElse(t *testing.T) {
 		}
 	}
 }
+
+// With data.token_file a proxy shows the data plane's token where a client would show its own.
+func TestTheDataPlanesTokenIsNoPartOfTheRequest(t *testing.T) {
+	i := newIDP(t)
+	mine := i.token(map[string]any{"sub": "bob"})
+	guarded := options(func(o *extauthz.Options) { o.Guarded = true })
+	call := []string{"X-Forwarded-Method", "GET", "X-Forwarded-Uri", "/x", "Authorization", "Bearer plane", "X-Token", mine}
+	for _, c := range []struct {
+		name    string
+		set     []setting
+		subject string
+		denied  bool
+	}{
+		{"nobody looks for a token", []setting{guarded}, "", false},
+		{"the client's is in another header", []setting{i.believes("jwt"), guarded, options(func(o *extauthz.Options) { o.JWTHeader = "X-Token" })}, "bob", false},
+		{"the client's would be in the same header", []setting{i.believes("jwt", "address"), guarded}, "", true},
+	} {
+		r := start(t, byAction, c.set...)
+		ctx := r.call("GET", "/ext_authz/forward", call...)
+		in := r.recorded()
+		headers, _ := at(in, "attributes", "request", "http", "headers").(map[string]any)
+		if _, shown := headers["authorization"]; shown || headers["x-token"] != mine {
+			t.Errorf("%s: the policy saw %v", c.name, headers)
+		}
+		if got, _ := at(in, "subject", "id").(string); got != c.subject {
+			t.Errorf("%s: the subject is %q", c.name, got)
+		}
+		if denied := ctx.Response.StatusCode() == 403; denied != c.denied {
+			t.Errorf("%s: %d %s", c.name, ctx.Response.StatusCode(), ctx.Response.Body())
+		}
+	}
+	if r := start(t, byAction); r.call("GET", "/ext_authz/forward", call...) != nil {
+		if at(r.recorded(), "attributes", "request", "http", "headers", "authorization") != "Bearer plane" {
+			t.Error("without a token of the data plane the header is the client's")
+		}
+	}
+}

@@ -50,6 +50,7 @@ type Options struct {
 
 	ExposeReason bool // a denied client is told why
 	DryRun       bool // all is permitted, and what would have been is recorded
+	Guarded      bool // callers by HTTP show the data plane's token in Authorization: it is theirs, and no part of the request
 	MaxBody      int  // bytes of a CheckRequest; 0: 4 MiB. No more of one is ever kept
 
 	MaxConnections int // of the gRPC listeners together; 0: 16384

@@ -19,6 +19,7 @@ type original struct {
 
 	fields []headerField
 	hidden [2]string // headers that are the proxy's message about the request, in lower case
+	secret bool      // so is Authorization: it holds the data plane's token
 	names  []byte    // memory of lower-case names
 }
 
@@ -29,11 +30,12 @@ type headerField struct {
 	next        int    // the next one of the same name, 0: none
 }
 
-// tell reads what the proxy says. The cause is what it lacks.
-func (o *original) tell(h *fasthttp.RequestHeader, body []byte) error {
+// tell reads what the proxy says, which shows a token of its own if guarded. The cause is what it lacks.
+func (o *original) tell(h *fasthttp.RequestHeader, body []byte, guarded bool) error {
 	if !o.take(h) {
 		return errors.New("a header's name is none")
 	}
+	o.secret = guarded
 	if p := string(h.Protocol()); p != "HTTP/1.1" && p != "HTTP/1.0" {
 		return errors.New("expected HTTP/1.1 or HTTP/1.0")
 	}
@@ -252,6 +254,8 @@ func (o *original) hides(name []byte) bool {
 	switch string(name) {
 	case "host", "connection", o.hidden[0], o.hidden[1]:
 		return true
+	case "authorization":
+		return o.secret
 	case headerPartial: // Envoy's own word about the body; others let a client's pass
 		return o.hidden[0] != ""
 	}
