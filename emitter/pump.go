@@ -43,7 +43,7 @@ const (
 	batchRecords  = 4096
 	yieldBytes    = 64 << 10 // of lines after which the processor is offered to others
 	pollLeast     = time.Millisecond
-	pollBusy      = 4 * time.Millisecond // in which 60,000 events a second fill a batch
+	pollBusy      = 4 * time.Millisecond // from batch to batch, or half of it where much comes
 	pollIdle      = 50 * time.Millisecond
 	fillNanos     = 10 // in which a byte of the ring is filled at 100 MB/s, more than decisions can do
 	retryFirst    = 20 * time.Millisecond
@@ -104,11 +104,17 @@ func NewPump(o PumpOptions) *Pump {
 func (p *Pump) Run(ctx context.Context) error {
 	t := time.NewTimer(0)
 	defer t.Stop()
-	rest := time.Duration(p.o.Ring.Capacity()) * fillNanos / 2 // a small ring is not left for long
-	busy, idle := max(pollLeast, min(pollBusy, rest)), max(pollLeast, min(pollIdle, rest))
-	wait, prune := busy, time.Now()
+	most := time.Duration(p.o.Ring.Capacity()) * fillNanos / 2 // a small ring is not left for long
+	busy, idle := max(pollLeast, min(pollBusy, most)), max(pollLeast, min(pollIdle, most))
+	r := rhythm{busy: busy, last: time.Now(), part: busy}
+	wait, prune := busy, r.last
 	for {
+		r.begin()
 		n, full := p.fill()
+		r.looked(n)
+		if n > 0 && !full {
+			full = p.gather(ctx, t, &r)
+		}
 		if n > 0 && p.tells != nil {
 			full = p.await(t) || full
 		}
@@ -116,7 +122,7 @@ func (p *Pump) Run(ctx context.Context) error {
 			if err := p.flush(ctx, t); err != nil {
 				return err
 			}
-			wait = busy
+			wait = r.part
 			if full {
 				runtime.Gosched()
 				continue
@@ -133,11 +139,7 @@ func (p *Pump) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			continue // producers have stopped; empty the ring without a rest
 		}
-		t.Reset(wait)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-		}
+		rest(ctx, t, wait)
 	}
 }
 
