@@ -64,8 +64,12 @@ func (p *policies) Prepare(set *policy.Set) error {
 	return p.recording.Adopt(set.Snapshot)
 }
 
-// Activate implements policy.Compiler.
+// Activate implements policy.Compiler. Where files were refused they are tried again with what is stored now: a policy that
+// is deleted because a file has it must not leave both without effect.
 func (p *policies) Activate(set *policy.Set) {
+	if p.unread.Load() {
+		defer p.reload(whyChanged)
+	}
 	p.stats.Activate(set)
 	loaded := set.Loaded.(*rules.Set)
 	p.set.Store(loaded)

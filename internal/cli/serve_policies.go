@@ -39,6 +39,8 @@ type policies struct {
 	twins     twins
 
 	good, bad atomic.Uint64 // reloads
+	unread    atomic.Bool   // the last reload was refused: what lies in files now does not decide
+	refusal   string        // why; belongs to whoever loads
 	ask       chan string   // why; holds one, which stands for all that come meanwhile
 	ctx       context.Context
 	cancel    context.CancelFunc
@@ -109,6 +111,9 @@ func (p *policies) stop() {
 	p.done.Wait()
 }
 
+// whyChanged is the reason of a reload that a change by the management API may have made possible.
+const whyChanged = "stored policies changed"
+
 // whySignal is the reason of a reload that an operator asked for.
 const whySignal = "SIGHUP"
 
@@ -125,13 +130,18 @@ func (p *policies) load(ctx context.Context, why string) {
 	if why == whySignal {
 		p.withheld.Store(nil) // the operator insists
 	}
+	p.unread.Store(false)
 	_, changed, err := p.store.Reload(ctx)
 	if ctx.Err() != nil {
 		return
 	}
 	if err != nil {
-		p.bad.Add(1)
-		p.refused(err, why)
+		p.unread.Store(true)
+		if again := err.Error(); why != whyChanged || again != p.refusal { // else all is said
+			p.refusal = again
+			p.bad.Add(1)
+			p.refused(err, why)
+		}
 		return
 	}
 	p.good.Add(1)
