@@ -10,9 +10,12 @@ import (
 	"testing"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
 
 	"thymus/pdp"
 	"thymus/rules/native"
+	"thymus/test/harness"
 )
 
 // ordinary is one policy of testdata/ordinary, written as people write them for OPA, with what it is asked.
@@ -139,6 +142,55 @@ func TestOrdinaryPoliciesAllocateNothing(t *testing.T) {
 				t.Errorf("%v allocations", most)
 			case most == 0 && bound > 0:
 				t.Error("it allocates nothing, and is listed")
+			}
+		})
+	}
+}
+
+// BenchmarkOrdinary asks both engines for the whole package of each policy, with its first input. cpu-ns/op is the
+// process's time of the processors, which does not grow when others work too.
+//
+//	go test ./rules/native -run '^$' -bench Ordinary -count 10 | benchstat -col /engine -
+func BenchmarkOrdinary(b *testing.B) {
+	for _, o := range ordinaries(b) {
+		data, err := ast.ValueFromReader(strings.NewReader(o.data))
+		if err != nil {
+			b.Fatal(err)
+		}
+		e, _, err := native.Compile(native.Options{Compiler: o.module, Data: data})
+		if err != nil {
+			b.Fatal(err)
+		}
+		ref := ast.MustParseRef(o.paths[0])
+		var segs []string
+		for _, s := range ref[1:] {
+			segs = append(segs, string(s.Value.(ast.String)))
+		}
+		in, r, budget, q := parse(b, o.inputs[0]), &pdp.Result{}, &pdp.Budget{}, e.Query(segs)
+		measured := func(name string, f func()) {
+			b.Run(o.name+"/engine="+name, func(b *testing.B) {
+				b.ReportAllocs()
+				start := harness.CPUTime(b)
+				for b.Loop() {
+					f()
+				}
+				b.ReportMetric(float64(harness.CPUTime(b)-start)/float64(b.N), "cpu-ns/op")
+			})
+		}
+		measured("native", func() { e.Value(q, in, false, budget, r) })
+		x, err := ast.JSON(data)
+		if err != nil {
+			b.Fatal(err)
+		}
+		pq, err := rego.New(rego.Query("x = "+o.paths[0]), rego.Compiler(o.module),
+			rego.Store(inmem.NewFromObjectWithOpts(x.(map[string]any), inmem.OptReturnASTValuesOnRead(true)))).PrepareForEval(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		v, _ := ast.ValueFromReader(strings.NewReader(o.inputs[0]))
+		measured("topdown", func() {
+			if _, err := pq.Eval(b.Context(), rego.EvalParsedInput(v)); err != nil {
+				b.Fatal(err)
 			}
 		})
 	}
