@@ -103,7 +103,8 @@ allow := {"allowed": false, "headers": said} if input.parsed_path[0] == "no"
 			if strings.HasPrefix(h.GetHeader().GetKey(), "x-") {
 				values = append(values, h.GetHeader().GetValue())
 			}
-			if a := h.GetAppend(); a == nil || a.GetValue() != c.adds { //nolint:staticcheck // it is what Envoy of every version reads
+			//lint:ignore SA1019 it is what Envoy of every version reads
+			if a := h.GetAppend(); a == nil || a.GetValue() != c.adds {
 				t.Errorf("%s: %s says append %v", c.path, h.GetHeader().GetKey(), a)
 			}
 		}
