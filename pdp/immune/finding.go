@@ -31,6 +31,7 @@ type Finding struct {
 	Ended    bool // the incident is over
 
 	urgent bool
+	acted  bool // what it asks for is done, but for its threat
 }
 
 // Threats keeps threats.

@@ -102,3 +102,36 @@ func TestWhatIsNoPendingIsRefused(t *testing.T) {
 		t.Error("a part was taken")
 	}
 }
+
+// While the registry is away a finding is tried again and again, and what it asked for besides is done and counted once.
+func TestWhatWaitsForTheRegistryIsActedUponOnce(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		o              immune.Options
+		change         func(*immune.Finding)
+		acts, withheld uint64
+	}{
+		{"an act", immune.Options{Protect: true}, func(*immune.Finding) {}, 1, 0},
+		{"one who is exempt", immune.Options{Protect: true, Exempt: []string{"a"}}, func(*immune.Finding) {}, 0, 1},
+		{"an address", immune.Options{Protect: true}, func(f *immune.Finding) { f.Subject.Type = "address" }, 0, 1},
+		{"beyond the bound", immune.Options{Protect: true, Limit: func() int { return 0 }}, func(*immune.Finding) {}, 0, 1},
+		{"observe", immune.Options{}, func(*immune.Finding) {}, 0, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := born(t)
+				defer b.close()
+				x := &absent{seen: map[string]uint64{}}
+				c.o.Threats = x
+				r, _, stop := b.run(c.o)
+				r.Offer(finding("a", c.change))
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if r.Acts() != c.acts || r.Withheld() != c.withheld || r.Pending() == nil {
+					t.Errorf("%d acts, %d withheld, waits: %s", r.Acts(), r.Withheld(), r.Pending())
+				}
+				stop()
+			})
+		})
+	}
+}

@@ -148,18 +148,14 @@ func (r *Responder) again(ctx context.Context) {
 
 // handle does what a finding asks for, and says whether that is done with. What cannot be stored waits and is handled
 // again.
-func (r *Responder) handle(ctx context.Context, f *Finding) (done bool) {
+func (r *Responder) handle(ctx context.Context, f *Finding) bool {
 	var errs []error
-	switch {
-	case f.Withdrawn:
-		errs = append(errs, r.withdraw(f))
-	case f.Threat == "":
-		errs = append(errs, r.event(f))
-		if f.Suspect && !f.Ended && r.o.Healer != nil {
-			r.o.Healer.Suspect(f.At, f.Description)
-		}
-	case f.Candidate && f.Rank >= r.o.ProtectAt:
-		errs = append(errs, r.protect(f))
+	if !f.acted { // else it waits for the threat's store alone, and is not counted again
+		err := r.act(f)
+		next := *f // Pending may be reading f
+		next.acted = err == nil
+		f = &next
+		errs = append(errs, err)
 	}
 	if f.Threat != "" {
 		_, err := r.o.Threats.Raise(ctx, f)
@@ -187,6 +183,23 @@ func (r *Responder) handle(ctx context.Context, f *Finding) (done bool) {
 	}
 	r.queue.lose()
 	return true
+}
+
+// act does what is to be done here.
+func (r *Responder) act(f *Finding) error {
+	switch {
+	case f.Withdrawn:
+		return r.withdraw(f)
+	case f.Threat == "":
+		err := r.event(f)
+		if f.Suspect && !f.Ended && r.o.Healer != nil {
+			r.o.Healer.Suspect(f.At, f.Description)
+		}
+		return err
+	case f.Candidate && f.Rank >= r.o.ProtectAt:
+		return r.protect(f)
+	}
+	return nil
 }
 
 // event keeps the immune event of an incident: one, whose severity may rise, and one more for its end.
