@@ -63,7 +63,7 @@ func detectKeys() []Key {
 			func(c *Config) *int { return &at(c).Fleet.AtLeast }, integer(1, 1<<20)),
 		one("detect.quiet", "15m", "without more of the same, after which a subject's next is another incident, and another threat",
 			func(c *Config) *time.Duration { return &at(c).Quiet }, duration(time.Second, 30*day)),
-		one("detect.subjects", "131072", "subjects remembered at once: 250 bytes each, made at the start",
+		one("detect.subjects", "131072", "subjects remembered at once: 280 bytes each, made at the start",
 			func(c *Config) *int { return &at(c).Subjects }, integer(1024, 1<<22)),
 		many("detect.decoys", "", "resources that nobody has a reason to touch: one touch is CRITICAL; one that ends in * stands for all that begin so",
 			func(c *Config) *[]string { return &at(c).Decoys }, text("a resource id", nil)))
