@@ -47,7 +47,7 @@ func (d *Watcher) guard(det Detector) {
 	switch {
 	case !g.tripped:
 		g.tripped, g.begin, g.since, g.toldCount = true, d.now, d.now-d.fleetWindow, g.count
-		d.trust++
+		d.distrust(det)
 		d.sweep()
 		d.tellGuard(det, Opened)
 	case g.count >= 2*g.toldCount:
@@ -81,6 +81,13 @@ func (d *Watcher) tellGuard(det Detector, c Change) {
 	d.emit(&d.f)
 }
 
+// distrust lets long windows begin anew where it is denials that the policy is suspected for, or was until now.
+func (d *Watcher) distrust(det Detector) {
+	if det == RepeatedDenials || det == Probing || det == SlowProbe {
+		d.trust++
+	}
+}
+
 // settle ends what is over; called when the clock moves on by an epoch.
 func (d *Watcher) settle() {
 	for det := range Detector(ofSubjects) {
@@ -102,7 +109,7 @@ func (d *Watcher) endGuard(det Detector) {
 	g := &d.guards[det]
 	d.tellGuard(det, Ended)
 	g.tripped, g.count, g.toldCount = false, 0, 0
-	d.trust++
+	d.distrust(det)
 	d.sweep()
 }
 

@@ -151,6 +151,24 @@ func TestWhileThePolicyIsSuspectNobodyIsPatient(t *testing.T) {
 	}
 }
 
+// What others do with their roles makes nobody who probes less suspicious.
+func TestAnotherDetectorsGuardForgetsNoPatience(t *testing.T) {
+	b := newBox(t, func(c *detect.Config) { c.Rate.Enabled = false })
+	b.slowly("a", 25, 20*time.Second, 0)
+	for i := range 20 {
+		b.call(fmt.Sprint("hopper-", i), as("one"))
+		b.call(fmt.Sprint("hopper-", i), as("other"))
+	}
+	b.slowly("a", 1, 0, 0)
+	for n := range 20 {
+		b.call("a", denied, on(fmt.Sprint("more/", n)))
+		b.wait(20 * time.Second)
+	}
+	if said := b.said(); !strings.Contains(said, "suspect:role_change") || !strings.Contains(said, "slow_probing:opened") {
+		t.Errorf("found %q", said)
+	}
+}
+
 // A restart, by state alone, goes on with a long window; a state of an earlier version, which has none, is read as well.
 func TestARestartGoesOnWithLongWindows(t *testing.T) {
 	run := func(every int) string {
