@@ -32,7 +32,7 @@ func readFiles(paths []string, problems *Problems) []file {
 		case extension(p) == "":
 			problems.add(Problem{File: p, Detail: "expected a directory or a file whose name ends in .rego, .json, .yaml or .yml"})
 		default:
-			w.file(p, nil)
+			w.file(p, nil, "")
 		}
 	}
 	slices.SortStableFunc(w.files, func(a, b file) int { return strings.Compare(a.name, b.name) })
@@ -76,6 +76,12 @@ func (w *walker) dir(name string, below []string) {
 			continue
 		}
 		full := filepath.Join(name, e.Name())
+		if e.Type().IsRegular() { // as most are: there is no link to follow
+			if extension(full) != "" {
+				w.file(full, below, filepath.Join(real, e.Name()))
+			}
+			continue
+		}
 		info, err := os.Stat(full)
 		switch {
 		case err != nil:
@@ -85,15 +91,18 @@ func (w *walker) dir(name string, below []string) {
 		case info.IsDir():
 			w.dir(full, append(below[:len(below):len(below)], e.Name()))
 		case info.Mode().IsRegular() && extension(full) != "":
-			w.file(full, below)
+			w.file(full, below, "")
 		}
 	}
 }
 
-func (w *walker) file(name string, dir []string) {
-	real, err := filepath.EvalSymlinks(name)
-	if err == nil {
-		real, err = filepath.Abs(real)
+// file reads a file whose real path is known, or empty.
+func (w *walker) file(name string, dir []string, real string) {
+	var err error
+	if real == "" {
+		if real, err = filepath.EvalSymlinks(name); err == nil {
+			real, err = filepath.Abs(real)
+		}
 	}
 	if err != nil {
 		w.fail(name, err)

@@ -19,7 +19,7 @@ func fingerprint(paths []string) uint64 {
 	h := fnv.New64a()
 	now := time.Now()
 	for _, p := range paths {
-		eachFile(filepath.Clean(p), func(name string, dir bool) {
+		eachFile(filepath.Clean(p), func(name string, dir, _ bool) {
 			if dir {
 				return
 			}
@@ -39,8 +39,9 @@ func fingerprint(paths []string) uint64 {
 	return h.Sum64()
 }
 
-// eachFile calls f for every directory and every loadable file at and below path, as readFiles would find them.
-func eachFile(path string, f func(name string, dir bool)) {
+// eachFile calls f for every directory and every loadable file at and below path, as readFiles would find them. plain says
+// of a file that its folder names it: it is no symbolic link.
+func eachFile(path string, f func(name string, dir, plain bool)) {
 	seen := map[string]bool{}
 	var walk func(name string)
 	walk = func(name string) {
@@ -50,7 +51,7 @@ func eachFile(path string, f func(name string, dir bool)) {
 		}
 		if !info.IsDir() {
 			if extension(name) != "" {
-				f(name, false)
+				f(name, false, false)
 			}
 			return
 		}
@@ -59,14 +60,18 @@ func eachFile(path string, f func(name string, dir bool)) {
 			return
 		}
 		seen[real] = true
-		f(name, true)
+		f(name, true, false)
 		entries, err := os.ReadDir(name)
 		if err != nil {
 			return
 		}
 		for _, e := range entries {
-			if !strings.HasPrefix(e.Name(), ".") {
+			switch {
+			case strings.HasPrefix(e.Name(), "."):
+			case !e.Type().IsRegular():
 				walk(filepath.Join(name, e.Name()))
+			case extension(e.Name()) != "":
+				f(filepath.Join(name, e.Name()), false, true)
 			}
 		}
 	}

@@ -117,7 +117,10 @@ func (w *watcher) scan() {
 		p = filepath.Clean(p)
 		w.roots[p] = true
 		watch(filepath.Dir(p))
-		eachFile(p, func(name string, dir bool) {
+		eachFile(p, func(name string, dir, plain bool) {
+			if plain {
+				return // it is watched with its folder
+			}
 			if dir {
 				watch(name)
 			}
