@@ -39,7 +39,7 @@ func decider(t *testing.T, dir string) *engine.Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, w := range set.Warnings {
+	for _, w := range set.Warnings() {
 		t.Errorf("warning: %v", w)
 	}
 	e := engine.New(engine.Options{Deadline: time.Minute}) // however busy the machine is
