@@ -162,16 +162,39 @@ func (b *broker) topic(name string, partitions int32) {
 	req.Topics = append(req.Topics, rt)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	for ; ; time.Sleep(100 * time.Millisecond) { // who answers may not count as a broker yet, or a first try have been late
+	made := func() error { // who answers may not count as a broker yet, and a first try may have been late
 		res, err := req.RequestWith(ctx, cl)
 		if err == nil {
 			err = kerr.ErrorForCode(res.Topics[0].ErrorCode)
 		}
-		switch {
-		case err == nil, errors.Is(err, kerr.TopicAlreadyExists):
-			return
-		case ctx.Err() != nil:
-			b.t.Fatalf("topic %s: %v", name, err)
+		if errors.Is(err, kerr.TopicAlreadyExists) {
+			return nil
+		}
+		return err
+	}
+	led := func() error { // and of what was made the broker is told by itself
+		ask := kmsg.NewPtrMetadataRequest()
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = &name
+		ask.Topics = append(ask.Topics, t)
+		res, err := ask.RequestWith(ctx, cl)
+		if err == nil {
+			err = kerr.ErrorForCode(res.Topics[0].ErrorCode)
+		}
+		if err == nil && len(res.Topics[0].Partitions) != int(partitions) {
+			err = fmt.Errorf("%d of %d partitions", len(res.Topics[0].Partitions), partitions)
+		}
+		for i := 0; err == nil && i < int(partitions); i++ {
+			err = kerr.ErrorForCode(res.Topics[0].Partitions[i].ErrorCode)
+		}
+		return err
+	}
+	for _, step := range []func() error{made, led} {
+		for err := step(); err != nil; err = step() {
+			if ctx.Err() != nil {
+				b.t.Fatalf("topic %s: %v", name, err)
+			}
+			time.Sleep(100 * time.Millisecond)
 		}
 	}
 }
