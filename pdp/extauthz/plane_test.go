@@ -179,6 +179,49 @@ func TestABodyBeyondAllLimitsIsAnEvent(t *testing.T) {
 	}
 }
 
+// A client that goes away behind its header leaves nothing that a later call, on memory that was its own, is taken for.
+func TestACallIsNotTakenForOneThatNeverArrived(t *testing.T) {
+	r := start(t, byAction, options(func(x *extauthz.Options) { x.Identity = []string{"header:x-user"} }))
+	addr := r.plane(t, nil)
+	const call, large = "POST /ext_authz/envoy/shop HTTP/1.1\r\nHost: shop\r\n", "Content-Length: 99999999999\r\n\r\n"
+	for range 20 {
+		nc, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+		if _, err := io.WriteString(nc, call+"X-User: eve\r\nTransfer-Encoding: chunked\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if err := nc.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, nc); err != nil { // until the server has done with it
+			t.Fatal(err)
+		}
+		nc.Close()
+		if status, body, _ := exchange(t, addr, "POST /v1/evaluate HTTP/1.1\r\nHost: shop\r\n"+large); status != 413 {
+			t.Fatalf("%d %s", status, body)
+		}
+		if status, body, _ := exchange(t, addr, call+"X-User: bob\r\n"+large); status != 403 {
+			t.Fatalf("%d %s", status, body)
+		}
+	}
+	for range 20 {
+		select {
+		case rec := <-r.rec.ch:
+			if rec.SubjectID != "bob" {
+				t.Fatalf("an event of %q, who asked for nothing", rec.SubjectID)
+			}
+		default:
+			t.Fatal("an event is missing")
+		}
+	}
+	if len(r.rec.ch) > 0 {
+		t.Errorf("%d events too many", len(r.rec.ch))
+	}
+}
+
 // No target below /ext_authz/ is answered by another handler, or is a permit where policies permit nothing.
 func TestNoSpellingOfATargetLeavesTheMesh(t *testing.T) {
 	r := start(t, "package policies.p\ndeny contains \"all\"\n")

@@ -78,13 +78,14 @@ func (s *Server) tooLarge(mesh bool) string {
 // received says how much of a request's body is read.
 func (s *Server) received(h *fasthttp.RequestHeader) (c fasthttp.RequestConfig) {
 	if s.o.Mesh != nil {
+		s.chunked.take(h) // of a connection that ended
 		if path, _ := target(h.RequestURI()); isMesh(path) {
 			c.MaxRequestBodySize = max(s.o.Mesh.MaxBody(), s.o.MaxBody)
 			switch n := h.ContentLength(); {
 			case n > c.MaxRequestBodySize:
 				s.tooLargeCall(h)
 			case n == -1:
-				s.chunked.keep(h)
+				s.chunked.keep(h, 2*s.o.ReadTimeout)
 			}
 		}
 	}

@@ -27,6 +27,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 func (s *Server) route(ctx *fasthttp.RequestCtx, c *conn) {
 	path, query := target(ctx.Request.Header.RequestURI())
 	defer s.rescue(ctx, path)
+	s.chunked.take(&ctx.Request.Header) // the body was read
 	if smuggles(&ctx.Request.Header) {
 		ctx.SetConnectionClose()
 		s.refuse(ctx, path, http.StatusBadRequest, "both content-length and transfer-encoding are set")
@@ -70,7 +71,6 @@ func (s *Server) route(ctx *fasthttp.RequestCtx, c *conn) {
 	default:
 		switch {
 		case isMesh(path):
-			s.chunked.take(&ctx.Request.Header) // the body was read
 			s.mesh(ctx, c)
 		case isData(path):
 			s.data(ctx, c, path, query)
