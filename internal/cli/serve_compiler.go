@@ -33,6 +33,14 @@ func (p *policies) Read(form policy.Form, text []byte) (id string, kept []byte, 
 
 // Compile implements policy.Compiler.
 func (p *policies) Compile(ctx context.Context, sources []policy.Source, fresh bool) (*policy.Set, error) {
+	set, err := p.compile(ctx, sources, fresh)
+	if fresh {
+		p.unread = err != nil
+	}
+	return set, err
+}
+
+func (p *policies) compile(ctx context.Context, sources []policy.Source, fresh bool) (*policy.Set, error) {
 	o := ruleOptions(p.cfg)
 	files := p.files
 	if fresh || files == nil {
@@ -67,7 +75,7 @@ func (p *policies) Prepare(set *policy.Set) error {
 // Activate implements policy.Compiler. Where files were refused they are tried again with what is stored now: a policy that
 // is deleted because a file has it must not leave both without effect.
 func (p *policies) Activate(set *policy.Set) {
-	if p.unread.Load() {
+	if p.unread {
 		defer p.reload(whyChanged)
 	}
 	p.stats.Activate(set)

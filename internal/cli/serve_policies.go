@@ -29,8 +29,9 @@ type policies struct {
 	store     *policy.Store
 	stats     *policy.Stats
 	loader    *rules.Loader
-	files     *rules.Files // of the active set; the store's lock guards it, and told
+	files     *rules.Files // of the active set; the store's lock guards it, told and unread
 	told      told         // of the set that was compiled last
+	unread    bool         // the last reload was refused: what lies in files now does not decide
 	set       atomic.Pointer[rules.Set]
 	engine    *engine.Engine
 	recording recording
@@ -39,7 +40,6 @@ type policies struct {
 	twins     twins
 
 	good, bad atomic.Uint64 // reloads
-	unread    atomic.Bool   // the last reload was refused: what lies in files now does not decide
 	refusal   string        // why; belongs to whoever loads
 	ask       chan string   // why; holds one, which stands for all that come meanwhile
 	ctx       context.Context
@@ -130,13 +130,11 @@ func (p *policies) load(ctx context.Context, why string) {
 	if why == whySignal {
 		p.withheld.Store(nil) // the operator insists
 	}
-	p.unread.Store(false)
 	_, changed, err := p.store.Reload(ctx)
 	if ctx.Err() != nil {
 		return
 	}
 	if err != nil {
-		p.unread.Store(true)
 		if again := err.Error(); why != whyChanged || again != p.refusal { // else all is said
 			p.refusal = again
 			p.bad.Add(1)

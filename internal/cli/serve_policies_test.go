@@ -37,7 +37,7 @@ func TestADeletionMakesWayForTheFileThatWasRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for start := time.Now(); ; time.Sleep(time.Millisecond) {
-		if p, err := store.Get("moved"); err == nil && p.ReadOnly && p.Name == "filed" && p.Origin == file {
+		if p, err := store.Get("moved"); err == nil && p.ReadOnly && p.Name == "filed" && p.Origin == file && s.policies.good.Load() > 0 {
 			break
 		}
 		if time.Since(start) > time.Minute {
