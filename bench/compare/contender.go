@@ -94,8 +94,8 @@ func contenders() []contender {
 var identity = []string{"extauthz.identity=header:" + load.SubjectHeader, "extauthz.role_header=" + load.RoleHeader}
 
 // quiet turns every detector off.
-var quiet = []string{"detect.denials.enabled=false", "detect.probing.enabled=false", "detect.role_change.enabled=false", "detect.first_seen.enabled=false",
-	"detect.path_confusion.enabled=false", "detect.errors.enabled=false", "detect.latency.enabled=false", "detect.pressure.enabled=false", "detect.rate.enabled=false"}
+var quiet = []string{"detect.denials.enabled=false", "detect.probing.enabled=false", "detect.slow_probing.enabled=false", "detect.role_change.enabled=false",
+	"detect.first_seen.enabled=false", "detect.path_confusion.enabled=false", "detect.errors.enabled=false", "detect.latency.enabled=false", "detect.pressure.enabled=false", "detect.rate.enabled=false"}
 
 // takesPart says whether it stands in a case.
 func (c *contender) takesPart(w *workload.Workload, scene string) bool {
