@@ -39,15 +39,15 @@ func TestARestartQuarantinesNobodyForADryRun(t *testing.T) {
 						t.Fatalf("a dry run answers %d", code)
 					}
 				}
-				harness.Eventually(t, 5*time.Second, "it is found", func() bool {
+				harness.Eventually(t, 30*time.Second, "it is found", func() bool {
 					return slices.ContainsFunc(s.threats(), func(x threatItem) bool { return x.Source == "tester" && x.Type == "probing" })
 				})
 				s.probe("first", 20) // who comes behind it is quarantined: so it was dealt with
-				harness.Eventually(t, 5*time.Second, "another is quarantined", func() bool { return slices.Equal(s.quarantined(), []string{"agent/first"}) })
+				harness.Eventually(t, 30*time.Second, "another is quarantined", func() bool { return slices.Equal(s.quarantined(), []string{"agent/first"}) })
 				s.Kill()
 				s = start(t, dir, append(set, "extauthz.dry_run="+still)...)
 				s.probe("second", 20)
-				harness.Eventually(t, 5*time.Second, "a third is quarantined", func() bool { return slices.Contains(s.quarantined(), "agent/second") })
+				harness.Eventually(t, 30*time.Second, "a third is quarantined", func() bool { return slices.Contains(s.quarantined(), "agent/second") })
 				if q := s.quarantined(); len(q) != 2 {
 					t.Errorf("quarantined: %v", q)
 				}
@@ -65,11 +65,11 @@ func TestARestartCountsConfusingPaths(t *testing.T) {
 			s := start(t, dir, set...)
 			s.forward("mallory", "/public//admin")
 			s.forward("mallory", "/public/./admin")
-			harness.Eventually(t, 5*time.Second, "they are journaled", func() bool { return s.events()["policy.evaluated"] == 2 })
+			harness.Eventually(t, 30*time.Second, "they are journaled", func() bool { return s.events()["policy.evaluated"] == 2 })
 			s.Kill()
 			s = start(t, dir, set...)
 			s.forward("mallory", "/public/../admin")
-			harness.Eventually(t, 5*time.Second, "three are found", func() bool {
+			harness.Eventually(t, 30*time.Second, "three are found", func() bool {
 				return slices.ContainsFunc(s.threats(), func(x threatItem) bool {
 					return x.Source == "mallory" && x.Type == "path_confusion" && x.Count == 3
 				})
