@@ -114,3 +114,42 @@ func BenchmarkObserve(b *testing.B) {
 		s.Observe(rec)
 	}
 }
+
+// Sets that have policies in common share their counters, by the policies' addresses: rows shift, counts stay whose they are,
+// and records of a set that was replaced find their rows.
+func TestStatsOfPoliciesThatSetsHaveInCommonStayTheirs(t *testing.T) {
+	info := map[string]*policy.Info{}
+	for _, id := range []string{"a", "b", "c", "d"} {
+		info[id] = &policy.Info{ID: id, Enabled: true}
+	}
+	set := func(seq uint32, ids ...string) *policy.Set {
+		x := &policy.Set{Snapshot: &pdp.Snapshot{Seq: seq}}
+		for _, id := range ids {
+			x.Policies = append(x.Policies, info[id])
+			x.Snapshot.Rules = append(x.Snapshot.Rules, pdp.Rule{Policy: id, ID: "one"}, pdp.Rule{Policy: id, ID: "two"})
+		}
+		return x
+	}
+	s := policy.NewStats()
+	s.Activate(set(1, "b", "d"))
+	s.Activate(set(2, "a", "b", "d"))      // one in front
+	s.Activate(set(3, "a", "b", "c", "d")) // one in between
+	s.Observe(&pdp.Record{Seq: 1, Row: 3, Time: 1})
+	s.Observe(&pdp.Record{Seq: 2, Row: 5, Time: 2})
+	s.Observe(&pdp.Record{Seq: 3, Row: 7, Time: 3})
+	s.Observe(&pdp.Record{Seq: 3, Row: 3, Time: 4})
+	s.Observe(&pdp.Record{Seq: 2, Row: 6, Time: 5}) // there is no such row
+	s.Activate(set(4, "a", "d"))
+	s.Observe(&pdp.Record{Seq: 4, Row: 3, Time: 6})
+	s.Observe(&pdp.Record{Seq: 3, Row: 4, Time: 7}) // of c, which is gone
+	for id, want := range map[string]uint64{"a": 0, "d": 4} {
+		if got, ok := s.Of(id); !ok || got.Matches != want || len(got.Rules) != 2 || got.Rules[1].Matches != want || got.Rules[0].Matches != 0 {
+			t.Errorf("%s: %+v, want %d matches of its second rule", id, got, want)
+		}
+	}
+	for _, id := range []string{"b", "c"} {
+		if got, ok := s.Of(id); ok {
+			t.Errorf("%s is gone: %+v", id, got)
+		}
+	}
+}
