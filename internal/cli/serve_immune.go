@@ -29,7 +29,7 @@ const (
 // decision reads.
 type immunity struct {
 	s                     *sidecar
-	seeing                sync.Mutex // guards the watcher, which the pump and the gauge share
+	seeing                sync.Mutex // guards the watcher, seen and flags, which the pump, the gauge and a stop share
 	watcher               *detect.Watcher
 	tell                  func(*detect.Finding) // found, bound once: a method value made for each record would be an allocation for each
 	responder             *immune.Responder
@@ -191,6 +191,8 @@ func (m *immunity) Observe(rec *pdp.Record, _ func(*pdp.Event)) {
 
 // Keep implements emitter.Keeping.
 func (m *immunity) Keep(end uint64) {
+	m.seeing.Lock() // a stop that does not wait for the pump looks at the same
+	defer m.seeing.Unlock()
 	if m.seen != nil {
 		m.seen.Keep(end)
 	} else {

@@ -51,8 +51,8 @@ const (
 )
 
 // seen notes down, batch by batch and before the journal has it, what detection observed since its windows were kept:
-// where masks take from the journal who did what, a start reads it here. Its methods but ready's belong to the pump's
-// goroutine, and to whoever starts and stops it.
+// where masks take from the journal who did what, a start reads it here. What is not ready's is guarded by
+// immunity.seeing.
 type seen struct {
 	dir    string
 	prefix string // of its files' names
