@@ -119,6 +119,9 @@ const whySignal = "SIGHUP"
 
 // reload asks for a load and returns at once.
 func (p *policies) reload(why string) {
+	if why == whySignal {
+		p.withheld.Store(nil) // the operator insists, even if another reason waits already
+	}
 	select {
 	case p.ask <- why:
 	default:
@@ -127,9 +130,6 @@ func (p *policies) reload(why string) {
 
 func (p *policies) load(ctx context.Context, why string) {
 	start := time.Now()
-	if why == whySignal {
-		p.withheld.Store(nil) // the operator insists
-	}
 	_, changed, err := p.store.Reload(ctx)
 	if ctx.Err() != nil {
 		return
