@@ -2,6 +2,7 @@ package extauthz
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -137,7 +138,8 @@ func (m *Mesh) Start() {
 	m.server.serving.Go(m.server.conns.watch)
 	for _, l := range m.server.listeners {
 		m.server.serving.Go(func() {
-			if err := m.server.Server.Serve(l); err != nil {
+			// A server that was stopped before this listener's turn came is no trouble.
+			if err := m.server.Server.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 				m.o.Log.Warn("listener ended", err)
 			}
 		})
